@@ -1,0 +1,55 @@
+"""The error hierarchy: what a user sees when something is wrong.
+
+Every message says what was given, what was expected and, where it can, how to
+mend it. The command line prints the message alone and exits with `exit_code`;
+anything that is not a `SeqsweepError` is a bug of ours and keeps its traceback.
+
+    SeqsweepError            exit 1   the run or the study failed
+    └── UsageError           exit 2   what was typed or written is wrong
+        ├── ConfigError               a value in the configuration
+        ├── DataError                 a data set's files
+        ├── StudyError                a study file, or a study that has changed
+        └── StoreError                a tracking or study store, or its folder
+"""
+
+from __future__ import annotations
+
+
+class SeqsweepError(Exception):
+    """Base of all errors that are reported as one message."""
+
+    exit_code = 1
+
+
+class UsageError(SeqsweepError):
+    """The command, the configuration or the input is wrong; nothing was done."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration value is wrong; the message begins with ``key=value``."""
+
+    def under(self, group: str) -> ConfigError:
+        """The same error, its key given from the root of the configuration.
+
+        A constructor knows its argument as ``hidden_size``; the user wrote
+        ``model.hidden_size``.
+        """
+        return ConfigError(f"{group}.{self}")
+
+
+class DataError(UsageError):
+    """A data set's files are missing or malformed."""
+
+
+class StudyError(UsageError):
+    """A study file is wrong, or no longer fits what is stored."""
+
+
+class StoreError(UsageError):
+    """A store or its folder cannot be used."""
+
+
+class TrialPruned(Exception):  # noqa: N818 - the name Optuna's users know
+    """Raised by `seqsweep.report` when the pruner says stop."""
