@@ -1,0 +1,39 @@
+"""Which accelerators and how many cores this process may use, found without importing torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+
+def find_devices() -> tuple[str, ...]:
+    """Values for ``CUDA_VISIBLE_DEVICES``, one an accelerator; empty without GPUs.
+
+    A ``CUDA_VISIBLE_DEVICES`` that is already set is kept as it is: indices, UUIDs
+    and MIG ids are all the same to us, and an empty one means no GPU.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        names = [name.strip() for name in visible.split(",")]
+        # CUDA itself ignores everything from the first invalid entry on.
+        return tuple(names[: names.index("-1")] if "-1" in names else filter(None, names))
+    return tuple(str(index) for index in range(_count_gpus()))
+
+
+def count_cores() -> int:
+    """Processor cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _count_gpus() -> int:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return 0
+    try:
+        listed = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
