@@ -1,0 +1,186 @@
+"""The loop: while budget is left and a seat is free, ask; whatever ends first is told first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from seqsweep.protocol import (
+    Ended,
+    Event,
+    Executor,
+    Failed,
+    Interrupted,
+    Job,
+    Outcome,
+    Report,
+    Slot,
+    SlotLost,
+    Started,
+)
+from seqsweep.sweeping.study import Study, Suggestion
+
+TICK = 0.5
+"""Seconds between looks at the clock and at Ctrl-C while nothing happens."""
+
+
+class Observer(Protocol):
+    """Follows a study as it runs; called in the driver's own thread."""
+
+    def submitted(self, suggestion: Suggestion, job: Job, slot: Slot) -> None:
+        """An attempt at a trial begins."""
+
+    def reported(self, suggestion: Suggestion, value: float, step: int) -> None:
+        """A running trial handed in an intermediate value."""
+
+    def ended(self, suggestion: Suggestion, state: str, outcome: Outcome, event: Ended | None) -> None:
+        """A trial is over and told: complete, pruned, failed or infeasible."""
+
+    def message(self, text: str) -> None:
+        """Something a person should know of."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop asking. `n_trials` is a total: what is stored counts."""
+
+    n_trials: int
+    timeout: float | None = None
+    patience: int | None = None
+    max_failures: int | None = None
+    retries: int = 1
+
+
+@dataclass
+class _Attempt:
+    suggestion: Suggestion
+    slot: Slot
+    deaths: int = 0
+
+
+@dataclass
+class Loop:
+    """Runs a study's trials on an executor until the budget is spent or `stop` is called."""
+
+    study: Study
+    executor: Executor
+    make_job: Callable[[Suggestion], Job]
+    budget: Budget
+    observers: Sequence[Observer] = ()
+    stopping: bool = False
+    _running: dict[int, _Attempt] = field(default_factory=dict)
+    _waiting: list[tuple[Suggestion, int]] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Until nothing runs and nothing more is to be asked; trials cut short stay in the store as running."""
+        self._began = time.monotonic()
+        self._count_stored()
+        self._waiting = [(suggestion, 0) for suggestion in self.study.unfinished()]
+        interrupted = False
+        while True:
+            self._fill()
+            if not self._running:
+                return
+            for event in self.executor.poll(TICK):
+                self._handle(event)
+            if self.stopping and not interrupted:
+                interrupted = True
+                for trial in list(self._running):
+                    self.executor.interrupt(trial)
+
+    def stop(self) -> None:
+        """Ask for no new trials and let the running ones write a checkpoint; safe in a signal handler."""
+        self.stopping = True
+
+    def _count_stored(self) -> None:
+        told = self.study.finished()
+        self._told = len(told)
+        self._failures = sum(trial.user_attrs.get("seqsweep.state") == "failed" for trial in told)
+        best = self.study.best()
+        self._since_best = sum(trial.number > best.number for trial in told) if best else 0
+
+    def _fill(self) -> None:
+        for slot in self.executor.slots():
+            busy = sum(attempt.slot.id == slot.id for attempt in self._running.values())
+            for _ in range(slot.seats - busy):
+                if (following := self._following()) is None:
+                    return
+                self._submit(*following, slot)
+
+    def _following(self) -> tuple[Suggestion, int] | None:
+        if self.stopping:
+            return None
+        if self._waiting:
+            return self._waiting.pop(0)
+        return (self.study.ask(), 0) if self._may_ask() else None
+
+    def _may_ask(self) -> bool:
+        budget = self.budget
+        return not (
+            self.study.exhausted
+            or self._told + len(self._running) >= budget.n_trials
+            or (budget.timeout is not None and time.monotonic() - self._began >= budget.timeout)
+            or (budget.patience is not None and self._since_best >= budget.patience)
+            or (budget.max_failures is not None and self._failures >= budget.max_failures)
+        )
+
+    def _submit(self, suggestion: Suggestion, deaths: int, slot: Slot) -> None:
+        self.study.begin(suggestion, suggestion.attempt)
+        job = self.make_job(suggestion)
+        self._running[suggestion.number] = _Attempt(suggestion, slot, deaths)
+        self.executor.submit(job, slot)
+        for observer in self.observers:
+            observer.submitted(suggestion, job, slot)
+
+    def _handle(self, event: Event) -> None:
+        attempt = self._running.get(event.trial)
+        if attempt is None or attempt.suggestion.attempt != event.attempt:
+            return  # from an attempt that has been given up
+        if isinstance(event, Report):
+            self._report(attempt.suggestion, event)
+        elif isinstance(event, Ended):
+            self._ended(attempt, event.outcome, event)
+        elif isinstance(event, SlotLost):
+            self._lost(attempt, event)
+        else:
+            assert isinstance(event, Started)
+
+    def _report(self, suggestion: Suggestion, event: Report) -> None:
+        go = self.study.report(suggestion, event.value, event.step)
+        self.executor.answer(event.trial, go)
+        for observer in self.observers:
+            observer.reported(suggestion, event.value, event.step)
+
+    def _ended(self, attempt: _Attempt, outcome: Outcome, event: Ended | None) -> None:
+        del self._running[attempt.suggestion.number]
+        if isinstance(outcome, Interrupted):
+            return  # stays running in the store; the next driver goes on with it
+        state = self.study.tell(attempt.suggestion, outcome, event.seconds if event else 0.0)
+        self._count(state, attempt.suggestion.number)
+        for observer in self.observers:
+            observer.ended(attempt.suggestion, state, outcome, event)
+
+    def _count(self, state: str, number: int) -> None:
+        self._told += 1
+        self._failures += state == "failed"
+        best = self.study.best() if state == "complete" and self.budget.patience is not None else None
+        if best is not None and best.number == number:
+            self._since_best = 0
+        else:
+            self._since_best += 1
+
+    def _lost(self, attempt: _Attempt, event: SlotLost) -> None:
+        suggestion = attempt.suggestion
+        if self.stopping:
+            del self._running[suggestion.number]
+            return
+        if attempt.deaths >= self.budget.retries:
+            self._ended(attempt, Failed(f"{event.reason}, {attempt.deaths + 1} times"), None)
+            return
+        for observer in self.observers:
+            observer.message(f"trial {suggestion.number}: {event.reason}; trying again")
+        del self._running[suggestion.number]
+        suggestion.attempt += 1
+        self._waiting.append((suggestion, attempt.deaths + 1))

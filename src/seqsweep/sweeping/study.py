@@ -1,0 +1,217 @@
+"""Study: one optimisation in an Optuna store, opened anew or again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from seqsweep.errors import StoreError, StudyError
+from seqsweep.protocol import Complete, Failed, Infeasible, Outcome, Pruned
+from seqsweep.sweeping.space import SearchSpace, Value
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+@dataclasses.dataclass(frozen=True)
+class StudySettings:
+    """What makes a study this study."""
+
+    name: str
+    storage: str
+    metrics: tuple[str, ...]
+    directions: tuple[str, ...]
+    sampler: Callable[[int | None], BaseSampler]
+    """Makes the sampler, from a seed or from the study file's own."""
+    pruner: optuna.pruners.BasePruner
+    seed: int | None = None
+    """The seed the study file gives its sampler."""
+
+
+@dataclasses.dataclass
+class Suggestion:
+    """A trial that is to be run: drawn anew, or found unfinished in the store."""
+
+    trial: optuna.trial.Trial
+    number: int
+    values: dict[str, Value]
+    attempt: int
+    started_at: float | None = None
+
+
+class Study:
+    """A thin layer over `optuna.Study`: suggestions out, outcomes in.
+
+    Everything that must survive a killed driver is in the store before a method returns.
+    """
+
+    def __init__(self, study: optuna.Study, settings: StudySettings, space: SearchSpace) -> None:
+        self.optuna = study
+        self.settings = settings
+        self.space = space
+        self._steps: dict[int, set[int]] = {}
+        self.exhausted = False
+        """Whether an enumerating sampler has nothing more to suggest."""
+        self._next_number = len(study.get_trials(deepcopy=False))
+        self._seed = settings.seed if settings.seed is not None else study.user_attrs["seqsweep.seed"]
+
+    @classmethod
+    def open(cls, settings: StudySettings, space: SearchSpace) -> Study:
+        """Create the study, or go on with the stored one of that name.
+
+        Raises StoreError if the store cannot be reached, StudyError if the stored
+        study has other directions.
+        """
+        try:
+            study = optuna.create_study(
+                study_name=settings.name,
+                storage=settings.storage,
+                directions=settings.directions,
+                sampler=settings.sampler(None),
+                pruner=settings.pruner,
+                load_if_exists=True,
+            )
+        except Exception as error:  # SQLAlchemy's and its drivers' errors have no common base
+            reason = str(error).strip().splitlines()[0]
+            raise StoreError(f"hydra.sweeper.storage={settings.storage}: cannot be opened: {reason}") from None
+        stored = tuple(direction.name.lower() for direction in study.directions)
+        if stored != settings.directions:
+            raise StudyError(
+                f"study '{settings.name}' is stored with direction {', '.join(stored)}, not "
+                f"{', '.join(settings.directions)}: give another hydra.sweeper.study_name"
+            )
+        if "seqsweep.uid" not in study.user_attrs:
+            study.set_user_attr("seqsweep.metric", list(settings.metrics))
+            study.set_user_attr("seqsweep.seed", uuid.uuid4().int % 2**31)
+            study.set_user_attr("seqsweep.uid", uuid.uuid4().hex)
+        return cls(study, settings, space)
+
+    @property
+    def uid(self) -> str:
+        """What tells this study from an earlier one of the same name."""
+        return str(self.optuna.user_attrs["seqsweep.uid"])
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one objective; only then are trials pruned."""
+        return len(self.settings.directions) == 1
+
+    def trials(self, states: Iterable[TrialState] | None = None) -> list[FrozenTrial]:
+        """The stored trials, in order of their numbers."""
+        return self.optuna.get_trials(deepcopy=False, states=tuple(states) if states else None)
+
+    def finished(self) -> list[FrozenTrial]:
+        """The trials that are told, whatever their state."""
+        return self.trials(FINISHED)
+
+    def unfinished(self) -> list[Suggestion]:
+        """Trials that an earlier driver left running, ready to be run again."""
+        return [self._adopt(frozen) for frozen in self.trials([TrialState.RUNNING])]
+
+    def ask(self) -> Suggestion:
+        """The next trial; its draw depends on the seed, its number and what is stored."""
+        self._reseed(self._next_number)
+        trial = self.optuna.ask()
+        self._next_number = trial.number + 1
+        return Suggestion(trial, trial.number, self.space.suggest(trial), attempt=1)
+
+    def begin(self, suggestion: Suggestion, attempt: int) -> None:
+        """Note that an attempt is about to run."""
+        suggestion.attempt = attempt
+        suggestion.trial.set_user_attr("seqsweep.attempt", attempt)
+
+    def report(self, suggestion: Suggestion, value: float, step: int) -> bool:
+        """Store an intermediate value; whether the trial shall go on."""
+        if not self.single:
+            return True
+        reported = self._reported(suggestion)
+        if step not in reported:
+            suggestion.trial.report(value, step)
+            reported.add(step)
+        return not suggestion.trial.should_prune()
+
+    def tell(self, suggestion: Suggestion, outcome: Outcome, seconds: float) -> str:
+        """Store how the trial ended; returns its state as our tables name it."""
+        state, told, values = self._verdict(outcome)
+        trial = suggestion.trial
+        trial.set_user_attr("seqsweep.seconds", round(seconds, 3))
+        if isinstance(outcome, Pruned) and outcome.best is not None:
+            trial.set_user_attr("seqsweep.best", outcome.best)
+        if text := _text(outcome, state):
+            trial.set_user_attr("seqsweep.error", text[:2000])
+        if state == "infeasible":
+            # To Optuna a pruned trial with a violated constraint: TPE learns nothing from failed ones.
+            trial.set_constraint("feasible", 1.0)
+        trial.set_user_attr("seqsweep.state", state)
+        try:
+            self.optuna.tell(trial, values, state=told)
+        except RuntimeError as error:
+            # Enumerating samplers stop the study through a call that only optimize() allows; the
+            # trial itself has been stored by then.
+            if "Study.stop" not in str(error):
+                raise
+            self.exhausted = True
+        return state
+
+    def best(self) -> FrozenTrial | None:
+        """The best complete trial by the first objective, the earliest of equals."""
+        complete = self.trials([TrialState.COMPLETE])
+        sign = -1 if self.optuna.directions[0] == StudyDirection.MAXIMIZE else 1
+        return min(complete, key=lambda trial: sign * trial.values[0], default=None)
+
+    def _adopt(self, frozen: FrozenTrial) -> Suggestion:
+        self._reseed(frozen.number)
+        trial = optuna.trial.Trial(self.optuna, frozen._trial_id)
+        attempt = int(frozen.user_attrs.get("seqsweep.attempt", 0)) + 1
+        return Suggestion(trial, frozen.number, self.space.suggest(trial), attempt)
+
+    def _reseed(self, number: int) -> None:
+        """A reopened sampler would repeat its first suggestions: derive its seed from the trial.
+
+        Only where nothing but the seed is the sampler's own state; the others (grid,
+        quasi-random, CMA-ES) find theirs in the study.
+        """
+        if type(self.optuna.sampler) in (RandomSampler, TPESampler):
+            self.optuna.sampler = self.settings.sampler(derive_seed(self._seed, number))
+
+    def _reported(self, suggestion: Suggestion) -> set[int]:
+        if suggestion.number not in self._steps:
+            frozen = self.optuna._storage.get_trial(suggestion.trial._trial_id)
+            self._steps[suggestion.number] = set(frozen.intermediate_values)
+        return self._steps[suggestion.number]
+
+    def _verdict(self, outcome: Outcome) -> tuple[str, TrialState, Sequence[float] | None]:
+        if isinstance(outcome, Complete):
+            wanted = len(self.settings.directions)
+            if len(outcome.values) != wanted or any(math.isnan(value) for value in outcome.values):
+                return "failed", TrialState.FAIL, None
+            return "complete", TrialState.COMPLETE, outcome.values
+        if isinstance(outcome, Pruned):
+            return "pruned", TrialState.PRUNED, None
+        if isinstance(outcome, Infeasible):
+            return "infeasible", TrialState.PRUNED, None
+        return "failed", TrialState.FAIL, None
+
+
+def derive_seed(seed: int, number: int) -> int:
+    """A 32-bit seed for the trial `number`, unrelated to its neighbours'."""
+    digest = hashlib.sha256(f"{seed}/{number}".encode()).digest()
+    return int.from_bytes(digest[:4], "little")
+
+
+def _text(outcome: Outcome, state: str) -> str:
+    if isinstance(outcome, Failed):
+        return outcome.text
+    if isinstance(outcome, Infeasible):
+        return outcome.reason
+    if isinstance(outcome, Complete) and state == "failed":
+        return f"the job returned {outcome.values}: expected one number an objective"
+    return ""

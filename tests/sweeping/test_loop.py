@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.trial import TrialState
+
+from seqsweep.errors import StoreError, StudyError
+from seqsweep.launching import ThreadExecutor, make_slots
+from seqsweep.protocol import (
+    Complete,
+    Ended,
+    Event,
+    Infeasible,
+    Interrupted,
+    Job,
+    JobContext,
+    Outcome,
+    Pruned,
+    Slot,
+    SlotLost,
+)
+from seqsweep.sweeping import Budget, Loop, SearchSpace, Study, StudySettings
+from seqsweep.sweeping.study import Suggestion
+
+SPACE = SearchSpace.parse({"x": "interval(-1.0, 1.0)", "kind": "choice(a, b)"})
+
+
+def random(seed: int | None) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed=7 if seed is None else seed)
+
+
+def tpe(seed: int | None) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.TPESampler(seed=7 if seed is None else seed, n_startup_trials=3)
+
+
+def open_study(
+    storage: str,
+    sampler: Callable[[int | None], optuna.samplers.BaseSampler] = random,
+    pruner: optuna.pruners.BasePruner | None = None,
+    space: SearchSpace = SPACE,
+    direction: str = "minimize",
+) -> Study:
+    chosen = StudySettings(
+        "study", storage, ("loss",), (direction,), sampler, pruner or optuna.pruners.NopPruner(), seed=7
+    )
+    return Study.open(chosen, space)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'optuna.db'}"
+
+
+def run(
+    study: Study,
+    entry: Callable[[Any, JobContext], Outcome],
+    budget: Budget,
+    folder: Path,
+    slots: int = 2,
+) -> Loop:
+    def job(suggestion: Suggestion) -> Job:
+        return Job(suggestion.number, entry, suggestion.values, str(folder), suggestion.attempt)
+
+    with ThreadExecutor(make_slots((), cores=slots)) as executor:
+        loop = Loop(study, executor, job, budget)
+        loop.run()
+    return loop
+
+
+def square(values: dict[str, Any], context: JobContext) -> Outcome:
+    return Complete((values["x"] ** 2,))
+
+
+def test_n_trials_is_a_total(storage: str, tmp_path: Path) -> None:
+    run(open_study(storage), square, Budget(5), tmp_path)
+    run(open_study(storage), square, Budget(8), tmp_path)
+    run(open_study(storage), square, Budget(8), tmp_path)
+    study = open_study(storage)
+    assert [trial.number for trial in study.finished()] == list(range(8))
+    assert all(trial.state == TrialState.COMPLETE for trial in study.trials())
+
+
+def test_every_outcome_is_told_and_the_study_goes_on(storage: str, tmp_path: Path) -> None:
+    def varied(values: dict[str, Any], context: JobContext) -> Outcome:
+        match context.trial:
+            case 0:
+                raise ValueError("no good")
+            case 1:
+                return Infeasible("out of memory")
+            case 2:
+                context.report(0.5, 1)
+                return Pruned(0.5)
+            case 3:
+                return Complete((math.nan,))
+            case 4:
+                raise SystemExit(1)
+            case _:
+                return square(values, context)
+
+    run(open_study(storage), varied, Budget(8), tmp_path)
+    trials = open_study(storage).finished()
+    states = [trial.user_attrs["seqsweep.state"] for trial in trials]
+    assert states == ["failed", "infeasible", "pruned", "failed", "failed", *["complete"] * 3]
+    assert trials[0].user_attrs["seqsweep.error"] == "ValueError: no good"
+    assert trials[1].state == TrialState.PRUNED
+    assert trials[1].constraints == {"feasible": 1.0}
+    assert trials[2].value == 0.5
+    assert "expected one number" in trials[3].user_attrs["seqsweep.error"]
+
+
+def test_the_pruner_is_asked_at_each_report(storage: str, tmp_path: Path) -> None:
+    def worsening(values: dict[str, Any], context: JobContext) -> Outcome:
+        for step in range(10):
+            if not context.report(context.trial, step):
+                return Pruned(float(context.trial))
+        return Complete((float(context.trial),))
+
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=2)
+    run(open_study(storage, pruner=pruner), worsening, Budget(4), tmp_path, slots=1)
+    states = [trial.user_attrs["seqsweep.state"] for trial in open_study(storage).finished()]
+    assert states == ["complete", "pruned", "pruned", "pruned"]
+    assert len(open_study(storage).finished()[1].intermediate_values) == 3
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        (Budget(20, max_failures=3), 3),
+        (Budget(20, patience=4), 5),
+        (Budget(20, timeout=1e-9), 0),
+    ],
+)
+def test_other_budgets_end_a_study(storage: str, tmp_path: Path, budget: Budget, expected: int) -> None:
+    def entry(values: dict[str, Any], context: JobContext) -> Outcome:
+        if budget.max_failures:
+            raise ValueError
+        return Complete((float(context.trial),))
+
+    run(open_study(storage), entry, budget, tmp_path, slots=1)
+    assert len(open_study(storage).finished()) == expected
+
+
+@pytest.mark.parametrize("sampler", ["GridSampler", "BruteForceSampler"])
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_enumerating_samplers_end_when_exhausted(storage: str, tmp_path: Path, sampler: str) -> None:
+    space = SearchSpace.parse({"x": "range(0, 3)", "kind": "choice(a, b)"})
+
+    def make(seed: int | None) -> optuna.samplers.BaseSampler:
+        if sampler == "GridSampler":
+            return optuna.samplers.GridSampler(space.grid(), seed=1)
+        return optuna.samplers.BruteForceSampler(seed=1)
+
+    loop = run(open_study(storage, make, space=space), square, Budget(50), tmp_path, slots=1)
+    finished = open_study(storage, make, space=space).finished()
+    assert len(finished) == 6
+    assert len({tuple(trial.params.items()) for trial in finished}) == 6
+    assert loop.study.exhausted
+
+
+class DyingExecutor(ThreadExecutor):
+    """Loses the worker of chosen attempts."""
+
+    def __init__(self, slots: Sequence[Slot], dies: Callable[[Job], bool]) -> None:
+        super().__init__(slots)
+        self._dies = dies
+        self._lost: list[Event] = []
+
+    def submit(self, job: Job, slot: Slot) -> None:
+        if self._dies(job):
+            self._lost.append(SlotLost(job.trial, job.attempt, slot.id, "killed"))
+        else:
+            super().submit(job, slot)
+
+    def poll(self, timeout: float | None = None) -> list[Event]:
+        lost, self._lost = self._lost, []
+        return lost or super().poll(timeout)
+
+
+def test_a_lost_worker_is_tried_again_then_failed(storage: str, tmp_path: Path) -> None:
+    def job(suggestion: Suggestion) -> Job:
+        return Job(suggestion.number, square, suggestion.values, str(tmp_path), suggestion.attempt)
+
+    def dies(job: Job) -> bool:
+        return job.trial == 1 or (job.trial == 2 and job.attempt == 1)
+
+    with DyingExecutor(make_slots((), cores=1), dies) as executor:
+        Loop(open_study(storage), executor, job, Budget(4, retries=1)).run()
+    trials = open_study(storage).finished()
+    assert [trial.user_attrs["seqsweep.state"] for trial in trials] == [
+        "complete", "failed", "complete", "complete",
+    ]  # fmt: skip
+    assert trials[1].user_attrs["seqsweep.error"] == "killed, 2 times"
+    assert [trial.user_attrs["seqsweep.attempt"] for trial in trials] == [1, 2, 2, 1]
+
+
+def test_an_event_of_an_earlier_attempt_is_dropped(storage: str, tmp_path: Path) -> None:
+    class Echoing(ThreadExecutor):
+        def poll(self, timeout: float | None = None) -> list[Event]:
+            events = super().poll(timeout)
+            stale = [
+                Ended(event.trial, event.attempt - 1, Complete((99.0,)))
+                for event in events
+                if isinstance(event, Ended)
+            ]
+            return [*stale, *events, *stale]
+
+    def job(suggestion: Suggestion) -> Job:
+        return Job(suggestion.number, square, suggestion.values, str(tmp_path), suggestion.attempt)
+
+    with Echoing(make_slots((), cores=2)) as executor:
+        Loop(open_study(storage), executor, job, Budget(4)).run()
+    assert all(trial.value != 99.0 for trial in open_study(storage).finished())
+
+
+def test_a_stopped_study_leaves_its_trials_to_the_next_driver(storage: str, tmp_path: Path) -> None:
+    loops: list[Loop] = []
+
+    def stopping(values: dict[str, Any], context: JobContext) -> Outcome:
+        if context.trial < 2:
+            return square(values, context)
+        loops[0].stop()
+        while not context.interrupted:
+            pass
+        return Interrupted()
+
+    def job(suggestion: Suggestion) -> Job:
+        return Job(suggestion.number, stopping, suggestion.values, str(tmp_path), suggestion.attempt)
+
+    study = open_study(storage)
+    with ThreadExecutor(make_slots((), cores=1)) as executor:
+        loops.append(Loop(study, executor, job, Budget(5)))
+        loops[0].run()
+    (left,) = open_study(storage).trials([TrialState.RUNNING])
+    assert left.number == 2
+
+    run(open_study(storage), square, Budget(5), tmp_path)
+    trials = open_study(storage).finished()
+    assert [trial.number for trial in trials] == list(range(5))
+    assert trials[2].params == left.params
+    assert trials[2].user_attrs["seqsweep.attempt"] == 2
+
+
+@settings(max_examples=15, deadline=None)
+@given(cut=st.integers(0, 8))
+def test_an_interrupted_random_study_asks_what_the_undisturbed_one_asks(cut: int) -> None:
+    def asked(*budgets: int) -> list[dict[str, Any]]:
+        storage = optuna.storages.InMemoryStorage()
+        for budget in budgets:
+            study = open_study(storage)  # type: ignore[arg-type]  # Optuna takes either
+            run(study, square, Budget(max(budget, 1)), Path(), slots=1)
+        return [trial.params for trial in study.finished()]
+
+    assert asked(cut, 8) == asked(8)
+
+
+@pytest.mark.parametrize("sampler", [random, tpe])
+def test_a_reopened_study_does_not_repeat_itself(
+    storage: str, tmp_path: Path, sampler: Callable[[int | None], optuna.samplers.BaseSampler]
+) -> None:
+    for total in (3, 6, 9, 12):
+        run(open_study(storage, sampler), square, Budget(total), tmp_path)
+    drawn = [trial.params["x"] for trial in open_study(storage).finished()]
+    assert len(set(drawn)) == 12
+
+
+def test_another_direction_is_refused(storage: str) -> None:
+    open_study(storage)
+    with pytest.raises(StudyError, match="stored with direction minimize, not maximize"):
+        open_study(storage, direction="maximize")
+
+
+def test_a_store_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be opened"):
+        open_study(f"sqlite:///{tmp_path}/missing/optuna.db")
