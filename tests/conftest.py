@@ -1,0 +1,30 @@
+"""What every test stands on: stores and caches of its own, and the real data where there is some."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REAL_DATA = os.environ.get("SEQSWEEP_DATA")
+
+
+@pytest.fixture(autouse=True)
+def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing is read from, or left in, the home of whoever runs the tests."""
+    monkeypatch.setenv("SEQSWEEP_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("SEQSWEEP_DATA", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of the published data sets; without one the test is skipped, or fails if it is required."""
+    if REAL_DATA:
+        return Path(REAL_DATA)
+    if os.environ.get("SEQSWEEP_REQUIRE_REAL") == "1":
+        pytest.fail("SEQSWEEP_REQUIRE_REAL=1, but SEQSWEEP_DATA is not set")
+    pytest.skip("SEQSWEEP_DATA is not set")
