@@ -51,5 +51,5 @@ class StoreError(UsageError):
     """A store or its folder cannot be used."""
 
 
-class TrialPruned(Exception):  # noqa: N818 - the name Optuna's users know
+class TrialPruned(Exception):
     """Raised by `seqsweep.report` when the pruner says stop."""

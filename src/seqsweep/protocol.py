@@ -153,7 +153,7 @@ class JobContext(Protocol):
     slot: Slot
 
     def report(self, value: float, step: int) -> bool:
-        """Hand in an intermediate value; False means: stop, you are pruned."""
+        """Hand in an intermediate value; False means: stop, you are pruned, or `interrupted`."""
 
     @property
     def interrupted(self) -> bool:

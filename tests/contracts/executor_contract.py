@@ -244,9 +244,7 @@ def until(executor: Executor, wanted: Callable[[Event], bool]) -> Event:
     raise AssertionError("the event did not come")
 
 
-def until_over(
-    executor: Executor, count: int, answer: Callable[[Report], bool] | None = None
-) -> list[Event]:
+def until_over(executor: Executor, count: int, answer: Callable[[Report], bool] | None = None) -> list[Event]:
     """All events until so many attempts are over."""
     events: list[Event] = []
     end = time.monotonic() + PATIENCE

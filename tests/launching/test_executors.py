@@ -4,8 +4,8 @@ import sys
 from contextlib import AbstractContextManager
 
 import pytest
-from contracts.executor_contract import ExecutorContract, hangs, outcome_of, until_over
 
+from contracts.executor_contract import ExecutorContract, hangs, outcome_of, until_over
 from seqsweep.launching import LocalExecutor, ThreadExecutor, make_slots
 from seqsweep.protocol import Executor, Failed, Job
 

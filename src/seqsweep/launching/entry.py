@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from seqsweep import current
 from seqsweep.errors import SeqsweepError, TrialPruned, UsageError
 from seqsweep.protocol import Complete, Failed, Infeasible, Interrupted, Job, JobContext, Outcome, Pruned
 
@@ -24,9 +25,11 @@ def resolve(entry: str | Callable[..., Outcome]) -> Callable[..., Outcome]:
 def call(job: Job, context: JobContext) -> Outcome:
     """Run the job to its outcome; nothing but a killed process escapes as anything else."""
     try:
-        outcome: Any = resolve(job.entry)(job.payload, context)
+        with current.running(context):
+            outcome: Any = resolve(job.entry)(job.payload, context)
     except TrialPruned:
-        return Pruned()
+        # A report is also answered with stop where the driver stops or is gone.
+        return Interrupted() if context.interrupted else Pruned()
     except MemoryError as error:
         return Infeasible(_line(error))
     except SeqsweepError as error:

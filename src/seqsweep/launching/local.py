@@ -13,11 +13,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
-from types import TracebackType
+from types import ModuleType, TracebackType
 
 from seqsweep.launching import worker
 from seqsweep.protocol import Ended, Event, Failed, Job, Slot, SlotLost
@@ -78,9 +78,10 @@ class LocalExecutor:
             raise ValueError(f"slot {slot.id} has no free seat")
         ours, theirs = self._processes.Pipe()
         process = self._processes.Process(  # type: ignore[attr-defined]  # every context has it
-            target=worker.run, args=(job, slot, theirs), name=f"seqsweep-trial-{job.trial}"
+            target=worker.run, args=(job, slot, theirs, dict(os.environ)), name=f"seqsweep-trial-{job.trial}"
         )
-        process.start()
+        with _without_main():
+            process.start()
         theirs.close()  # so that its end closes with the process
         deadline = time.monotonic() + self._trial_timeout if self._trial_timeout else float("inf")
         self._running[job.trial] = _Running(job, slot, process, ours, deadline)
@@ -170,6 +171,22 @@ class LocalExecutor:
             Ended(running.job.trial, running.job.attempt, Failed(text), self._trial_timeout or 0.0)
             for running in late
         ]
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Keeps multiprocessing from running the user's script again in every worker.
+
+    What a job needs of it comes pickled by value (cloudpickle); running it again
+    would cost its imports each time, and start a second driver where it has no
+    ``if __name__ == "__main__"``.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _kill(process: BaseProcess) -> None:

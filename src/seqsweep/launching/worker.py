@@ -61,7 +61,10 @@ class WorkerContext:
             return False
         try:
             self._pipe.send(Report(self.trial, self.attempt, float(value), int(step)))
-        except OSError:  # the driver is gone; the listener says so
+        except OSError:
+            # The driver is gone. Only after the listener has said so may the job read on:
+            # stop alone would mean that it was pruned.
+            self._interrupted.wait()
             return False
         return self._answers.get()
 
@@ -86,11 +89,11 @@ class WorkerContext:
         self._answers.put(False)  # wake a job that waits for its answer
 
 
-def run(job: Job, slot: Slot, pipe: Connection) -> None:
+def run(job: Job, slot: Slot, pipe: Connection, environment: dict[str, str]) -> None:
     """Body of the worker process; ends it, threads left behind or not."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
     os.setsid()  # so that the driver can end this job with all the processes it started
-    _surroundings(job, slot)
+    _surroundings(job, slot, environment)
     started = time.monotonic()
     pipe.send(Started(job.trial, job.attempt, os.getpid()))
     outcome = entry.call(job, WorkerContext(job, slot, pipe))
@@ -104,8 +107,11 @@ def run(job: Job, slot: Slot, pipe: Connection) -> None:
     os._exit(0)
 
 
-def _surroundings(job: Job, slot: Slot) -> None:
-    """Devices, threads and output, fixed before the job's first line."""
+def _surroundings(job: Job, slot: Slot, environment: dict[str, str]) -> None:
+    """Environment, devices, threads and output, fixed before the job's first line."""
+    # The warm server's environment is as old as the server; the driver's is what the user means.
+    os.environ.clear()
+    os.environ.update(environment)
     if slot.devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(slot.devices)
     os.environ["OMP_NUM_THREADS"] = str(slot.threads)

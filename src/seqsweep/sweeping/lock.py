@@ -24,7 +24,9 @@ class DriverLock:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise StoreError(f"{path}: cannot be written ({error.strerror}): give a writable SEQSWEEP_HOME") from None
+            raise StoreError(
+                f"{path}: cannot be written ({error.strerror}): give a writable SEQSWEEP_HOME"
+            ) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -74,7 +74,10 @@ class Loop:
     _waiting: list[tuple[Suggestion, int]] = field(default_factory=list)
 
     def run(self) -> None:
-        """Until nothing runs and nothing more is to be asked; trials cut short stay in the store as running."""
+        """Until nothing runs and nothing more is to be asked.
+
+        Trials that are cut short stay in the store as running.
+        """
         self._began = time.monotonic()
         self._count_stored()
         self._waiting = [(suggestion, 0) for suggestion in self.study.unfinished()]

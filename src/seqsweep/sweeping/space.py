@@ -235,7 +235,9 @@ def _choice(key: str, sweep: ChoiceSweep, line: str | None) -> Parameter:
     if len(set(values)) < len(values):
         raise StudyError(f"'{line}': a choice is given twice: expected different values")
     texts = tuple(
-        _quoted_if_needed(element) if isinstance(element, str) else Override._get_value_element_as_str(element)
+        _quoted_if_needed(element)
+        if isinstance(element, str)
+        else Override._get_value_element_as_str(element)
         for element in sweep.list
     )
     return Parameter(key, CategoricalDistribution(values), texts)

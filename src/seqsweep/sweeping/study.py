@@ -6,11 +6,11 @@ import dataclasses
 import hashlib
 import math
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -26,7 +26,8 @@ class StudySettings:
     """What makes a study this study."""
 
     name: str
-    storage: str
+    storage: str | BaseStorage | None
+    """An Optuna URL, or what `connect` made of it; None keeps the study in memory."""
     metrics: tuple[str, ...]
     directions: tuple[str, ...]
     sampler: Callable[[int | None], BaseSampler]
@@ -70,18 +71,15 @@ class Study:
         Raises StoreError if the store cannot be reached, StudyError if the stored
         study has other directions.
         """
-        try:
-            study = optuna.create_study(
-                study_name=settings.name,
-                storage=settings.storage,
-                directions=settings.directions,
-                sampler=settings.sampler(None),
-                pruner=settings.pruner,
-                load_if_exists=True,
-            )
-        except Exception as error:  # SQLAlchemy's and its drivers' errors have no common base
-            reason = str(error).strip().splitlines()[0]
-            raise StoreError(f"hydra.sweeper.storage={settings.storage}: cannot be opened: {reason}") from None
+        storage = connect(settings.storage) if isinstance(settings.storage, str) else settings.storage
+        study = optuna.create_study(
+            study_name=settings.name,
+            storage=storage,
+            directions=[StudyDirection[word.upper()] for word in settings.directions],
+            sampler=settings.sampler(None),
+            pruner=settings.pruner,
+            load_if_exists=True,
+        )
         stored = tuple(direction.name.lower() for direction in study.directions)
         if stored != settings.directions:
             raise StudyError(
@@ -199,6 +197,15 @@ class Study:
         if isinstance(outcome, Infeasible):
             return "infeasible", TrialState.PRUNED, None
         return "failed", TrialState.FAIL, None
+
+
+def connect(url: str) -> BaseStorage:
+    """The store behind an Optuna URL. Raises StoreError if it cannot be reached."""
+    try:
+        return optuna.storages.get_storage(url)
+    except Exception as error:  # SQLAlchemy's and its drivers' errors have no common base
+        reason = str(error).strip().splitlines()[0]
+        raise StoreError(f"hydra.sweeper.storage={url}: cannot be opened: {reason}") from None
 
 
 def derive_seed(seed: int, number: int) -> int:

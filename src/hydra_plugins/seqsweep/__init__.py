@@ -1,0 +1,1 @@
+"""Adapters between Hydra and seqsweep; found by Hydra, which imports them in every application."""

@@ -1,0 +1,53 @@
+"""What ``hydra/sweeper=seqsweep`` and ``hydra/launcher=seqsweep`` can be told.
+
+Apart from the adapters because Hydra runs those without registering them as
+modules, which a dataclass cannot stand; it leaves names that begin with ``_`` alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+
+@dataclass
+class LauncherConf:
+    """Every key of ``hydra.launcher`` with its default."""
+
+    _target_: str = "hydra_plugins.seqsweep.launcher.SeqsweepLauncher"
+    workers: Any = "auto"
+    workers_per_device: Any = 1
+    devices_per_trial: int = 1
+    trials_per_worker: Any = "auto"
+    stack: Any = 1
+    retries: int = 1
+    trial_timeout: float | None = None
+
+
+@dataclass
+class SweeperConf:
+    """Every key of ``hydra.sweeper`` with its default; what they mean stands in the README."""
+
+    _target_: str = "hydra_plugins.seqsweep.sweeper.SeqsweepSweeper"
+    _recursive_: bool = False
+    study_name: str | None = None
+    storage: str | None = None
+    metric: Any = None
+    direction: Any = "minimize"
+    n_trials: int = 20
+    timeout: float | None = None
+    patience: int | None = None
+    max_failures: int | None = None
+    sampler: Any = field(default_factory=lambda: {"_target_": "optuna.samplers.TPESampler", "seed": 0})
+    pruner: Any = field(default_factory=lambda: {"_target_": "optuna.pruners.NopPruner"})
+    seeds: int = 1
+    enqueue: list[Any] = field(default_factory=list)
+    params: dict[str, Any] = field(default_factory=dict)
+    conditional: list[Any] = field(default_factory=list)
+    on_change: str = "stop"
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="seqsweep", node=LauncherConf, provider="seqsweep")
+ConfigStore.instance().store(group="hydra/sweeper", name="seqsweep", node=SweeperConf, provider="seqsweep")

@@ -1,0 +1,5 @@
+"""The command line: the composition root, the only place that knows all other folders."""
+
+from seqsweep.cli.main import main
+
+__all__ = ["main"]

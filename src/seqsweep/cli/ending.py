@@ -1,0 +1,68 @@
+"""What a person reads when a study's command ends: leaderboard, best command, where things are."""
+
+from __future__ import annotations
+
+import resource
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seqsweep import paths
+from seqsweep.reporting.leaderboard import leaderboard, print_leaderboard
+
+if TYPE_CHECKING:
+    from seqsweep.cli.plan import Plan
+    from seqsweep.sweeping import Study
+
+MEBIBYTE = 2**20
+
+
+def show(plan: Plan, study: Study, worker_memory: int) -> None:
+    """Print it all to standard output. `worker_memory` in bytes, 0 if no worker ran."""
+    threads = study.optuna.user_attrs.get("seqsweep.threads", 1)
+    name = plan.settings.name
+    print_leaderboard(leaderboard(study.optuna), plan.settings.metrics[0])
+    if best := study.best():
+        tested = study.optuna.user_attrs.get("seqsweep.test") or {}
+        tests = "".join(f", {key} {value:.4f}" for key, value in tested.items())
+        print(f"best: trial {best.number}, {plan.settings.metrics[0]} {best.values[0]:.4f}{tests}")
+        print("train it again:")
+        print(f"  {command(plan, best.params, threads)}")
+    print(
+        f"stores: {_here(paths.tracking_uri())} (MLflow), {_here(str(plan.settings.storage))} (Optuna), "
+        f"{_here(str(plan.folder))}/ (trials)"
+    )
+    print(f"look:   seqsweep ui {name}")
+    if worker_memory:
+        scale = 1 if sys.platform == "darwin" else 1024
+        driver = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+        print(
+            f"memory: driver {driver / MEBIBYTE:.0f} MiB, largest worker {worker_memory / MEBIBYTE:.0f} MiB"
+        )
+
+
+def command(plan: Plan, params: dict[str, object], threads: int) -> str:
+    """The command that trains one configuration of the study by itself, ready for a shell."""
+    config = plan.application.config
+    overrides = plan.space.overrides(params)  # type: ignore[arg-type]  # what Optuna stored is a Value
+    folder = config_dir(config)
+    if not plan.application.native:
+        return shlex.join(["python", *sys.argv[:1], *folder, *overrides])
+    if threads > 1:
+        overrides.append(f"threads={threads}")
+    words = ["seqsweep", "train", "--config-name", str(config.hydra.job.config_name), *folder, *overrides]
+    return shlex.join(words)
+
+
+def config_dir(config: object) -> list[str]:
+    """``--config-dir DIR`` if the study came from one."""
+    for source in config.hydra.runtime.config_sources:  # type: ignore[attr-defined]
+        if source.provider == "command-line":
+            return ["--config-dir", str(source.path)]
+    return []
+
+
+def _here(location: str) -> str:
+    """A path or URL shortened where it lies in the working directory."""
+    return location.replace(f"sqlite:///{Path.cwd()}/", "").replace(f"{Path.cwd()}/", "")

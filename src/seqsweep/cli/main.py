@@ -1,0 +1,65 @@
+"""``seqsweep COMMAND``: reads the command and hands over; imports nothing heavy itself."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from seqsweep import __version__
+from seqsweep.errors import SeqsweepError
+
+HYDRA_COMMANDS = {
+    "train": "one training run; a plain Hydra application (-m for a grid)",
+    "sweep": "run the study sweeps/NAME.yaml, or go on with it",
+}
+COMMANDS = {
+    "list": ("seqsweep.cli.listing", "the studies here, with their progress and best value"),
+    "ui": ("seqsweep.cli.ui", "MLflow's UI on the store, with links into a study"),
+    "doctor": ("seqsweep.cli.doctor", "versions, devices, stores; what is wrong and how to mend it"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except SeqsweepError as error:
+        print(f"seqsweep: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("seqsweep: interrupted", file=sys.stderr)
+        return 130
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if arguments and arguments[0] in HYDRA_COMMANDS:
+        # Everything after the command is Hydra's own grammar, which argparse must not read.
+        from seqsweep.cli import hydra_app
+
+        run = hydra_app.train if arguments[0] == "train" else hydra_app.sweep
+        return run(arguments[1:])
+    command, parsed = _parse(arguments)
+    return int(importlib.import_module(COMMANDS[command][0]).run(parsed))
+
+
+def _parse(arguments: list[str]) -> tuple[str, argparse.Namespace]:
+    parser = argparse.ArgumentParser(
+        prog="seqsweep",
+        description="Train, sweep and compare sequence models.",
+        epilog="seqsweep COMMAND --help says more of each. Stores are kept in the working directory, "
+        "or under SEQSWEEP_HOME.",
+    )
+    parser.add_argument("--version", action="version", version=f"seqsweep {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in HYDRA_COMMANDS.items():
+        commands.add_parser(name, help=summary, add_help=False)
+    for name, (module, summary) in COMMANDS.items():
+        subparser = commands.add_parser(name, help=summary, description=summary)
+        # Only the command that was typed is imported, to keep --help fast.
+        if name in arguments[:1]:
+            importlib.import_module(module).add_arguments(subparser)
+    parsed = parser.parse_args(arguments)
+    return str(parsed.command), parsed

@@ -1,0 +1,156 @@
+"""Plan: a study as the configuration describes it, read and checked before anything is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from seqsweep import paths
+from seqsweep.checks import int_at_least, nearest, one_of, positive_float, positive_int
+from seqsweep.cli.hydra_job import Application
+from seqsweep.errors import ConfigError, StudyError
+from seqsweep.sweeping import Budget, SearchSpace, StudySettings
+
+if TYPE_CHECKING:
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A study as the configuration describes it, checked."""
+
+    application: Application
+    settings: StudySettings
+    space: SearchSpace
+    budget: Budget
+    folder: Path
+
+    @classmethod
+    def read(
+        cls, config: DictConfig, arguments: Sequence[str], context: HydraContext, function: TaskFunction
+    ) -> Plan:
+        """Check everything that needs no other process. Raises UsageError; writes nothing."""
+        from omegaconf import OmegaConf
+
+        if "hydra_plugins.seqsweep" not in str(config.hydra.launcher.get("_target_")):
+            raise ConfigError(
+                f"hydra/launcher: {config.hydra.launcher.get('_target_')} is not supported yet with "
+                "hydra/sweeper=seqsweep: expected hydra/launcher=seqsweep"
+            )
+        sweeper: dict[str, Any] = OmegaConf.to_container(config.hydra.sweeper, resolve=True)  # type: ignore[assignment]
+        application = Application(config, context, function)
+        own_name = config.hydra.job.config_name if application.native else config.hydra.job.name
+        name = _folder_name(str(sweeper["study_name"] or own_name))
+        space = SearchSpace.parse(sweeper["params"], arguments, sweeper["conditional"])
+        if not space.parameters:
+            raise StudyError(f"study '{name}' searches nothing: expected hydra.sweeper.params")
+        folder = paths.study_folder(name)
+        config.hydra.sweep.dir = str(folder)
+        config.hydra.sweep.subdir = "${hydra.job.num}"
+        return cls(
+            application,
+            _settings(name, sweeper, space, application.native),
+            space,
+            _budget(sweeper, config.hydra.launcher.retries),
+            folder,
+        )
+
+    def compose(self, number: int, values: Mapping[str, Any]) -> DictConfig:
+        """The composed configuration of a trial, its `hydra` node included."""
+        return self.application.compose(self.space.overrides(values), number)
+
+    @property
+    def tracking(self) -> dict[str, Any]:
+        """The ``tracking`` group; another application, which has none, gets its defaults."""
+        config = self.application.config
+        defaults = {"uri": None, "experiment": config.hydra.job.name, "test_each": False}
+        return {**defaults, **(config.tracking if self.application.native else {})}
+
+
+def _folder_name(name: str) -> str:
+    """A study's name is its folder's, too."""
+    if not re.fullmatch(r"[\w][\w.-]*", name):
+        raise StudyError(
+            f"hydra.sweeper.study_name={name}: expected letters, digits, '.', '-' and '_': it names a folder"
+        )
+    return name
+
+
+def _settings(name: str, sweeper: dict[str, Any], space: SearchSpace, native: bool) -> StudySettings:
+    # Another application's function returns the value itself, whatever it is called.
+    metrics = _listed(sweeper["metric"]) or (() if native else ("objective",))
+    if not metrics:
+        raise StudyError(
+            f"study '{name}' has no metric: expected hydra.sweeper.metric, such as val/accuracy or val/loss"
+        )
+    directions = tuple(
+        one_of("hydra.sweeper.direction", word, ("minimize", "maximize"))
+        for word in _listed(sweeper["direction"])
+    )
+    if len(metrics) != 1 or len(directions) != 1:
+        raise StudyError(
+            "hydra.sweeper.metric: several objectives are not supported yet: expected one metric"
+        )
+    sampler = dict(sweeper["sampler"])
+    if sampler["_target_"].endswith("GridSampler") and "search_space" not in sampler:
+        sampler["search_space"] = space.grid()
+    seed = sampler.get("seed")
+
+    def make_sampler(derived: int | None) -> Any:
+        return _instantiate("sampler", sampler if derived is None else {**sampler, "seed": derived})
+
+    make_sampler(None)
+    return StudySettings(
+        name=name,
+        storage=sweeper["storage"] or paths.study_storage(),
+        metrics=metrics,
+        directions=directions,
+        sampler=make_sampler,
+        pruner=_instantiate("pruner", sweeper["pruner"]),
+        seed=seed,
+    )
+
+
+def _budget(sweeper: dict[str, Any], retries: int) -> Budget:
+    for key, only in (("seeds", 1), ("enqueue", []), ("on_change", "stop")):
+        if sweeper[key] != only:
+            raise ConfigError(f"hydra.sweeper.{key}={sweeper[key]}: not supported yet: expected {only}")
+    optional = {
+        key: None if sweeper[key] is None else positive_int(f"hydra.sweeper.{key}", sweeper[key])
+        for key in ("patience", "max_failures")
+    }
+    timeout = sweeper["timeout"]
+    return Budget(
+        n_trials=positive_int("hydra.sweeper.n_trials", sweeper["n_trials"]),
+        timeout=None if timeout is None else positive_float("hydra.sweeper.timeout", timeout),
+        retries=int_at_least(0, "hydra.launcher.retries", retries),
+        **optional,
+    )
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list) else (str(value),)
+
+
+def _instantiate(key: str, config: dict[str, Any]) -> Any:
+    """An Optuna object from its ``_target_``. Raises StudyError with the nearest name."""
+    from hydra.errors import HydraException
+    from hydra.utils import instantiate
+
+    try:
+        return instantiate(config)
+    except (HydraException, TypeError, ValueError) as error:
+        target = str(config.get("_target_"))
+        known = [f"optuna.{key}s.{name}" for name in getattr(optuna, f"{key}s").__all__]
+        if target.startswith("optuna.") and target not in known:
+            raise StudyError(f"hydra.sweeper.{key}: there is no {target}{nearest(target, known)}") from None
+        cause = error.__cause__ or error
+        raise StudyError(f"hydra.sweeper.{key}: {target}: {str(cause).splitlines()[0]}") from None

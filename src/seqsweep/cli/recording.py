@@ -1,0 +1,122 @@
+"""Recording: the observer that keeps MLflow's record and the terminal's view of a running study."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from seqsweep import paths
+from seqsweep.protocol import Complete, Ended, Job, Outcome, Slot
+from seqsweep.reporting.leaderboard import leaderboard
+from seqsweep.reporting.live import LiveView
+from seqsweep.tracking import Recorder, Spool, StudyRecord
+
+if TYPE_CHECKING:
+    from seqsweep.cli.plan import Plan
+    from seqsweep.cli.trials import Trials
+    from seqsweep.sweeping import Study
+    from seqsweep.sweeping.study import Suggestion
+
+
+class Recording:
+    """An `Observer`; entered for the time a study is worked on."""
+
+    def __init__(self, plan: Plan, study: Study, trials: Trials) -> None:
+        self._plan, self._study, self._trials = plan, study, trials
+        self._spools: dict[int, Spool] = {}
+        self.peak_memory = 0
+        """Largest resident size of a worker so far, in bytes."""
+        done = [row for row in leaderboard(study.optuna) if row.state != "running"]
+        self._counts = Counter(row.state for row in done)
+        self.view = LiveView(
+            plan.budget.n_trials,
+            plan.settings.directions[0],
+            plan.settings.metrics[0],
+            done=done,
+        )
+
+    def __enter__(self) -> Recording:
+        plan, metric = self._plan, self._plan.settings.metrics[0]
+        record = StudyRecord(
+            name=plan.settings.name,
+            uid=self._study.uid,
+            params={parameter.key: str(parameter.distribution) for parameter in plan.space.all_parameters()},
+            directory=plan.folder,
+            metric=f"best/{metric}",
+            direction=plan.settings.directions[0],  # type: ignore[arg-type]  # checked by Plan
+            searched=tuple(parameter.key for parameter in plan.space.all_parameters()),
+        )
+        tracking = plan.tracking
+        uri = tracking["uri"] or paths.tracking_uri()
+        self._recorder = Recorder(uri, tracking["experiment"], paths.artifacts(), record)
+        # What a killed driver had not drained is drained now; a folder with nothing new costs next to nothing.
+        for trial in self._study.finished():
+            self.follow(trial.number, trial.params)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for spool in self._spools.values():  # of trials that were interrupted
+            spool.close()
+        self._recorder.close()
+
+    def follow(self, number: int, values: Mapping[str, object]) -> None:
+        """Begin, or take up again, the record of a trial."""
+        plan = self._plan
+        name = f"{plan.settings.name}/{number}"
+        self._recorder.follow(plan.folder / str(number), name, params=values, trial=number)
+
+    def submitted(self, suggestion: Suggestion, job: Job, slot: Slot) -> None:
+        """An attempt at a trial begins."""
+        self.follow(suggestion.number, suggestion.values)
+        if not self._trials.self_recording:
+            spool = self._spools[suggestion.number] = Spool(Path(job.directory))
+            spool.log_params(suggestion.values)
+        self.view.started(suggestion.number, suggestion.values)
+
+    def reported(self, suggestion: Suggestion, value: float, step: int) -> None:
+        """A running trial handed in an intermediate value."""
+        self.view.report(suggestion.number, value, step)
+        if spool := self._spools.get(suggestion.number):
+            spool.log_metrics({self._plan.settings.metrics[0]: value}, step)
+
+    def ended(self, suggestion: Suggestion, state: str, outcome: Outcome, event: Ended | None) -> None:
+        """A trial is over."""
+        self._counts[state] += 1
+        if event is not None:
+            self.peak_memory = max(self.peak_memory, event.peak_memory)
+        value = outcome.values[0] if isinstance(outcome, Complete) and outcome.values else None
+        self._close_run(suggestion.number, state, value)
+        text = str(getattr(outcome, "text", "") or getattr(outcome, "reason", ""))
+        self.view.ended(suggestion.number, state, value, event.seconds if event else 0.0, text)
+        self.summary()
+
+    def _close_run(self, number: int, state: str, value: float | None) -> None:
+        """Its end in the record: a worker that was killed could not say it, another application does not."""
+        spool = self._spools.pop(number, None) or Spool(self._plan.folder / str(number))
+        with spool:
+            if not self._trials.self_recording and value is not None:
+                spool.log_metrics({f"best/{self._plan.settings.metrics[0]}": value}, 0)
+            spool.end(state)  # type: ignore[arg-type]  # one of the four states
+
+    def message(self, text: str) -> None:
+        """Something a person should know of."""
+        self.view.message(text)
+
+    def summary(self) -> None:
+        """Bring the parent Run up to date: counts by state, the best so far."""
+        metrics: dict[str, float] = {f"trials/{state}": count for state, count in self._counts.items()}
+        tags = {}
+        if best := self._study.best():
+            metrics[f"best/{self._plan.settings.metrics[0]}"] = best.values[0]
+            tags["seqsweep.best_trial"] = str(best.number)
+        self._recorder.study(metrics=metrics, tags=tags)
+
+    def finish(self, interrupted: bool) -> None:
+        """The study is over, or over for now."""
+        self.summary()
+        self._recorder.finish("interrupted" if interrupted else "complete")

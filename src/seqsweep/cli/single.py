@@ -1,0 +1,124 @@
+"""One run, in this process: build, train, record."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqsweep import paths
+from seqsweep.errors import SeqsweepError, UsageError
+from seqsweep.protocol import Complete, Failed, Infeasible, Interrupted, LocalContext, Outcome, Slot
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from seqsweep.tracking import Recorder
+    from seqsweep.training import Built
+
+
+@dataclass
+class _Terminal(LocalContext):
+    """A run's context that says each validation's value, one line each."""
+
+    metric: str = ""
+
+    def report(self, value: float, step: int) -> bool:
+        """Print the value; go on."""
+        print(f"step {step:>7}  {self.metric} {value:.4f}", flush=True)
+        return True
+
+
+class Stopped(SeqsweepError):
+    """Ctrl-C ended the run; its checkpoint stands."""
+
+    exit_code = 130
+
+
+def build(config: DictConfig) -> Built:
+    """Everything a run needs. Raises UsageError; writes nothing."""
+    from seqsweep import training
+    from seqsweep.cli.composing import plain
+    from seqsweep.tracking import check_store
+
+    resolved = plain(config)
+    built = training.build(resolved)
+    check_store(resolved["tracking"]["uri"] or paths.tracking_uri(), paths.artifacts())
+    return built
+
+
+def run(built: Built) -> float | None:
+    """Train in Hydra's run folder; returns the best value of the task's metric.
+
+    Raises SeqsweepError if the run failed, Stopped after Ctrl-C.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    from seqsweep import training
+    from seqsweep.tracking import Spool
+
+    hydra = HydraConfig.get()
+    directory = Path(hydra.runtime.output_dir)
+    goal = training.Goal.of(built.task)
+    name = f"{hydra.runtime.choices.get('model')} {hydra.runtime.choices.get('data')}"
+    recorder = open_recorder(built.config["tracking"])
+    # In a worker of our launcher the variable holds the slot's share.
+    slot = Slot(id=0, threads=int(os.environ.get("OMP_NUM_THREADS", "1")))
+    context = _Terminal(directory, slot=slot, metric=goal.metric)
+    try:
+        recorder.follow(directory, name=name, tags={}, params={}, trial=None)
+        with Spool(directory) as spool, _stop_on_interrupt(context):
+            outcome = training.train(built, context=context, tracker=spool, goal=goal)
+    finally:
+        recorder.close()
+    value = _value(outcome, directory)
+    for key, number in (outcome.detail or {}).items() if isinstance(outcome, Complete) else ():
+        print(f"best {key:<20} {number:.4f}")
+    print(f"folder: {directory}")
+    print("look:   seqsweep ui")
+    return value
+
+
+def open_recorder(tracking: dict[str, Any], study: Any = None) -> Recorder:
+    """The writer into the configured MLflow store."""
+    from seqsweep.tracking import Recorder
+
+    uri = tracking["uri"] or paths.tracking_uri()
+    return Recorder(uri, tracking["experiment"], paths.artifacts(), study)
+
+
+@contextmanager
+def _stop_on_interrupt(context: LocalContext) -> Iterator[None]:
+    """First Ctrl-C: stop at the next chance. Second: stop now."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        if context.interrupted:
+            raise KeyboardInterrupt
+        context.interrupted = True
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _value(outcome: Outcome, directory: Path) -> float | None:
+    if isinstance(outcome, Complete):
+        return outcome.values[0] if outcome.values else None
+    if isinstance(outcome, Interrupted):
+        raise Stopped(f"interrupted; what was done stands in {directory}")
+    if isinstance(outcome, Failed):
+        kind = UsageError if outcome.usage else SeqsweepError
+        raise kind(f"the run failed: {outcome.text} (traceback: {directory / 'error.txt'})")
+    if isinstance(outcome, Infeasible):
+        raise SeqsweepError(f"the configuration does not work here: {outcome.reason}")
+    return None

@@ -1,0 +1,120 @@
+"""What a trial is made of: our own training task, or another application's function.
+
+The driver is the same for both; this is all that differs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING, Any, Protocol
+
+from seqsweep.cli.composing import plain
+from seqsweep.errors import ConfigError, SeqsweepError
+from seqsweep.protocol import Complete, Ended, Executor, Failed, Job, Outcome, SlotLost
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from optuna.trial import FrozenTrial
+
+    from seqsweep.cli.plan import Plan
+    from seqsweep.sweeping.study import Suggestion
+
+
+class Trials(Protocol):
+    """How the trials of a study are checked, run and tested."""
+
+    self_recording: bool
+    """Whether a job writes its own spool; otherwise the driver writes what it hears of it."""
+
+    def check(self, executor: Executor) -> None:
+        """Try every corner of the space. Raises ConfigError for what cannot work; writes nothing."""
+
+    def job(self, suggestion: Suggestion, folder: Path) -> Job:
+        """One attempt at a trial."""
+
+    def test(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
+        """Let the best trial meet the test data; None where there is none."""
+
+
+class OwnTrials:
+    """Trials of seqsweep's own tasks."""
+
+    self_recording = True
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def check(self, executor: Executor) -> None:
+        """Build them all in a worker, where torch is; this also prepares the data once for all."""
+        configs = [plain(self._plan.application.compose(corner, 0)) for corner in self._plan.space.corners()]
+        payload = {"configs": configs, "metrics": list(self._plan.settings.metrics)}
+        with tempfile.TemporaryDirectory() as folder:
+            outcome = run_one(executor, Job(-1, "seqsweep.training.jobs:check", payload, folder))
+        if isinstance(outcome, Failed):
+            raise (ConfigError if outcome.usage else SeqsweepError)(outcome.text)
+        if not isinstance(outcome, Complete):
+            raise SeqsweepError(f"the study could not be checked: {outcome}")
+
+    def job(self, suggestion: Suggestion, folder: Path) -> Job:
+        """Train."""
+        payload = {"config": self._config(suggestion.number, suggestion.values), "goal": self._goal()}
+        return Job(suggestion.number, "seqsweep.training.jobs:run", payload, str(folder), suggestion.attempt)
+
+    def test(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
+        """Test the best checkpoint, unless every trial was tested at its end."""
+        if self._plan.tracking["test_each"]:
+            return None
+        payload = {"config": self._config(best.number, best.params)}
+        attempt = best.user_attrs["seqsweep.attempt"] + 1
+        job = Job(best.number, "seqsweep.training.jobs:test", payload, str(folder), attempt)
+        return run_one(executor, job)
+
+    def _config(self, number: int, values: dict[str, Any]) -> dict[str, Any]:
+        return plain(self._plan.compose(number, values))
+
+    def _goal(self) -> dict[str, Any]:
+        settings = self._plan.settings
+        return {
+            "metric": settings.metrics[0],
+            "direction": settings.directions[0],
+            "test": bool(self._plan.tracking["test_each"]),
+            "report": True,
+        }
+
+
+class ApplicationTrials:
+    """Trials that are jobs of another Hydra application: its function returns the value."""
+
+    self_recording = False
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def check(self, executor: Executor) -> None:
+        """Compose them all: a key that the configuration lacks shows here."""
+        for corner in self._plan.space.corners():
+            self._plan.application.compose(corner, 0)
+
+    def job(self, suggestion: Suggestion, folder: Path) -> Job:
+        """Call the function as Hydra would."""
+        config = self._plan.compose(suggestion.number, suggestion.values)
+        payload = self._plan.application.payload(config)
+        return Job(
+            suggestion.number, "seqsweep.cli.hydra_job:run_trial", payload, str(folder), suggestion.attempt
+        )
+
+    def test(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
+        """Nothing is known of another application's test data."""
+        return None
+
+
+def run_one(executor: Executor, job: Job) -> Outcome:
+    """Run a single job on an idle executor."""
+    executor.submit(job, executor.slots()[0])
+    while True:
+        for event in executor.poll():
+            if isinstance(event, Ended):
+                return event.outcome
+            if isinstance(event, SlotLost):
+                return Failed(event.reason)

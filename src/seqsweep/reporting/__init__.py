@@ -1,0 +1,1 @@
+"""What people look at: tables and views, read from the stores only."""

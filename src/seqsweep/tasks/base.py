@@ -1,0 +1,163 @@
+"""Task, the base of all learning problems."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import nn
+from torch.func import functional_call
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from torch import Tensor
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+    from torchmetrics import Metric
+
+    from seqsweep.data import Batch
+    from seqsweep.models import Model
+    from seqsweep.spec import DataSpec
+
+    OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+    SchedulerFactory = Callable[[Optimizer], LRScheduler]
+
+Tensors = dict[str, "Tensor"]
+
+
+class Task(LightningModule):
+    """A learning problem: what the loss is, and what is measured.
+
+    The loss is a pure function of parameters, buffers, batch, carried state and
+    masks; one trial, many stacked trials and a compiled step all call the same
+    one. The step around it draws the masks from `generator`, the trial's own.
+
+    Args:
+        model: the network.
+        spec: what the data is like.
+        optimizer: makes the optimiser from the parameters.
+        scheduler: makes the learning-rate schedule from the optimiser, stepped once
+            an epoch; one that waits for a plateau watches ``val/loss``.
+
+    """
+
+    metrics: ClassVar[tuple[str, ...]]
+    """The validation metrics that the task logs, as they stand in `Trainer.callback_metrics`."""
+    monitor: ClassVar[tuple[str, Literal["minimize", "maximize"]]]
+    """The metric that says how good a run is unless a study says otherwise, and which way."""
+
+    def __init__(
+        self,
+        model: Model,
+        spec: DataSpec,
+        optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.spec = spec
+        self.generator: torch.Generator | None = None
+        """Where dropout masks and the like come from; made at the first step if it is None by then."""
+        self.record: dict[str, Any] = {}
+        """Plain data that checkpoints carry under ``seqsweep``: the configuration and the DataSpec."""
+        self._optimizer = optimizer
+        self._scheduler = scheduler
+        self._parts = nn.ModuleDict()
+
+    @abstractmethod
+    def loss(
+        self, params: Tensors, buffers: Tensors, batch: Batch, state: Any, masks: Any
+    ) -> tuple[Tensor, Any, Any]:
+        """The mean loss of a batch, as a pure function.
+
+        Args:
+            params: the model's parameters by name.
+            buffers: the model's buffers by name.
+            batch: the examples.
+            state: what the batch before left, for tasks that carry a state; else None.
+            masks: from `draw_masks`; None for no dropout.
+
+        Returns:
+            loss: a scalar.
+            state: for the next batch.
+            aux: what metrics are made of.
+
+        """
+
+    def draw_masks(self, batch: Batch) -> Any:
+        """All random draws of one training step, from the trial's own generator."""
+        return self.model.draw_masks(batch, self.own_generator())
+
+    def own_generator(self) -> torch.Generator:
+        """`generator`; where nobody set one, one that follows `torch.manual_seed`."""
+        if self.generator is None:
+            self.generator = torch.Generator(self.device)
+            self.generator.manual_seed(torch.initial_seed())
+        return self.generator
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step: draw, then the pure loss."""
+        loss, _, _ = self.loss(*self.tensors(), batch, None, self.draw_masks(batch))
+        return loss
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put `record` in."""
+        checkpoint["seqsweep"] = self.record
+
+    def tensors(self) -> tuple[Tensors, Tensors]:
+        """The model's parameters and buffers by name, as `loss` takes them."""
+        return dict(self.model.named_parameters()), dict(self.model.named_buffers())
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser and, if there is one, the schedule, in Lightning's form."""
+        optimizer = self._optimizer(self.model.parameters())
+        if self._scheduler is None:
+            return optimizer
+        schedule: dict[str, Any] = {"scheduler": self._scheduler(optimizer), "interval": "epoch"}
+        if isinstance(schedule["scheduler"], ReduceLROnPlateau):
+            schedule["monitor"] = "val/loss"
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def call(self, params: Tensors, buffers: Tensors, *args: Any, **options: Any) -> Any:
+        """The model as a pure function of its parameters and buffers."""
+        return functional_call(self.model, (params, buffers), args, options)
+
+    @abstractmethod
+    def make_measures(self) -> dict[str, Metric]:
+        """Fresh measures by name; they are logged as ``val/<name>`` and ``test/<name>``."""
+
+    @abstractmethod
+    def measure(self, measures: Mapping[str, Any], batch: Batch) -> None:
+        """Take a batch into `measures`, which `make_measures` made."""
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Take a batch into the validation measures."""
+        self.measure(self._measures("val"), batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Take a batch into the test measures."""
+        self.measure(self._measures("test"), batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation measures and begin again."""
+        self._log_measures("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test measures and begin again."""
+        self._log_measures("test")
+
+    def _measures(self, part: str) -> Mapping[str, Any]:
+        """The measures of a part, on this device; made when they are first needed."""
+        if part not in self._parts:
+            self._parts[part] = nn.ModuleDict(self.make_measures()).to(self.device)
+        return self._parts[part]  # type: ignore[return-value]
+
+    def _log_measures(self, part: str) -> None:
+        measures = self._measures(part)
+        self.log_dict({f"{part}/{name}": measure.compute() for name, measure in measures.items()})
+        for measure in measures.values():
+            measure.reset()

@@ -1,0 +1,71 @@
+"""One class a sequence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch.nn import functional as F
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from seqsweep.errors import ConfigError
+from seqsweep.tasks.base import Task, Tensors
+from seqsweep.tasks.measures import Mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+    from torchmetrics import Metric
+
+    from seqsweep.data import Batch
+    from seqsweep.models import Model
+    from seqsweep.spec import DataSpec
+    from seqsweep.tasks.base import OptimizerFactory, SchedulerFactory
+
+
+class Classification(Task):
+    """Cross-entropy over ``spec.output_size`` classes.
+
+    Logs, for ``val`` and ``test``: loss, accuracy (of all examples) and macro_f1
+    (the mean of the classes' F1).
+    """
+
+    metrics = ("val/loss", "val/accuracy", "val/macro_f1")
+    monitor = ("val/accuracy", "maximize")
+
+    def __init__(
+        self,
+        model: Model,
+        spec: DataSpec,
+        optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory | None = None,
+    ) -> None:
+        super().__init__(model, spec, optimizer, scheduler)
+        if spec.per_step or spec.begin_index is not None or spec.output_size < 2:
+            raise ConfigError(
+                f"_target_=seqsweep.tasks.Classification: expected data with one of several classes "
+                f"for each sequence, and '{spec.name}' is not of that kind"
+            )
+
+    def loss(
+        self, params: Tensors, buffers: Tensors, batch: Batch, state: Any, masks: Any
+    ) -> tuple[Tensor, Any, Tensor]:
+        """Mean cross-entropy; the third result is the logits, batch x classes."""
+        logits = self.call(params, buffers, batch.inputs, batch.lengths, masks=masks)
+        return F.cross_entropy(logits, batch.targets), state, logits
+
+    def make_measures(self) -> dict[str, Metric]:
+        """Loss, accuracy and macro_f1."""
+        classes = self.spec.output_size
+        return {
+            "loss": Mean(),
+            "accuracy": MulticlassAccuracy(classes, average="micro", validate_args=False),
+            "macro_f1": MulticlassF1Score(classes, average="macro", validate_args=False),
+        }
+
+    def measure(self, measures: Mapping[str, Any], batch: Batch) -> None:
+        """Take a batch into the measures."""
+        loss, _, logits = self.loss(*self.tensors(), batch, None, None)
+        measures["loss"].update(loss, len(batch))
+        measures["accuracy"].update(logits, batch.targets)
+        measures["macro_f1"].update(logits, batch.targets)

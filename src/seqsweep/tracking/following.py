@@ -1,0 +1,188 @@
+"""One run's folder, drained into its Run."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from seqsweep import paths
+from seqsweep.tracking import records
+from seqsweep.tracking.draining import Place, SpoolReader
+from seqsweep.tracking.mlflow_store import MlflowStore, clean_params
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+UID_TAG = "seqsweep.uid"
+"""Tells a run that belongs to no study from all others."""
+
+_REOPENED = {"pruned", "failed", "infeasible", "interrupted"}
+"""After these ends more metrics mean another attempt; after a complete one, its test."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A folder to drain: what its Run is called and given, and the tags by which it is found again.
+
+    Without `identity` the folder's own id is one.
+    """
+
+    directory: Path
+    name: str
+    identity: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+
+    def up_to_date(self, run_id: str) -> bool:
+        """Whether the run has ended and that Run has all of it."""
+        place = Place.load(self.directory)
+        return place.run_id == run_id and place.passed(self.directory)
+
+    def began(self) -> int:
+        """When the run began, in ms: at its first record, else now."""
+        try:
+            with records.spool_file(self.directory).open("rb") as lines:
+                record = records.decode(lines.readline())
+        except FileNotFoundError:
+            record = None
+        return int(record[1]) if record else time.time_ns() // 1_000_000
+
+
+@dataclass
+class KnownRun:
+    """A Run in the store: its id and the parameters it has, which cannot be changed."""
+
+    run_id: str
+    params: dict[str, str] = field(default_factory=dict)
+
+
+class Drain:
+    """Hands one folder's records to its Run. It can be cut anywhere and done again."""
+
+    def __init__(self, request: Request, run: KnownRun) -> None:
+        self.request = request
+        self.run = run
+        place = Place.load(request.directory)
+        if place.run_id != run.run_id:  # another store, or the Run was deleted: tell it everything
+            place = Place(run_id=run.run_id)
+        self._place = place
+        self._reader = SpoolReader(request.directory, place)
+        self._pending: list[records.Record] = []
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run's end is drained and nothing came after it."""
+        return self._place.passed(self.request.directory)
+
+    def describe(self, store: MlflowStore) -> None:
+        """Give the Run the tags and parameters it is followed with."""
+        if self.request.tags:
+            store.log(self.run.run_id, tags=self.request.tags)
+        self._log_params(store, self.request.params)
+
+    def drain(self, store: MlflowStore) -> None:
+        """Hand on all whole records that are there."""
+        while True:
+            self._pending = self._pending or self._reader.read()
+            if not self._pending:
+                return
+            self._apply(store, self._pending)
+            self._reader.commit()
+            self._pending = []
+
+    def _apply(self, store: MlflowStore, found: list[records.Record]) -> None:
+        batch = _Batch()
+        for record in found:
+            if self._turns(record):
+                self._send(store, batch)
+                batch = _Batch()
+                self._turn(store, record)
+            batch.add(record)
+        self._send(store, batch)
+
+    def _turns(self, record: records.Record) -> bool:
+        """Whether the record ends the run, or begins it again."""
+        again = record[0] == records.METRICS and self._place.state in _REOPENED
+        begins = record[0] == records.BEGIN and self._place.state is not None
+        return record[0] == records.END or again or begins
+
+    def _turn(self, store: MlflowStore, record: records.Record) -> None:
+        if record[0] == records.END:
+            store.log(self.run.run_id, tags={"seqsweep.state": record[2]})
+            store.end(self.run.run_id, record[2], record[1])
+            self._place.state = record[2]
+        else:
+            store.reopen(self.run.run_id)
+            self._place.state = None
+
+    def _send(self, store: MlflowStore, batch: _Batch) -> None:
+        self._log_params(store, batch.params)
+        if batch.metrics or batch.tags:
+            store.log(self.run.run_id, batch.metrics, tags=batch.tags)
+        for name, folder in batch.artifacts:
+            path = self.request.directory / name
+            if path.is_file():
+                store.upload(self.run.run_id, path, folder)
+            else:
+                _log.warning("%s is gone before it could be kept with its run", path)
+
+    def _log_params(self, store: MlflowStore, params: Mapping[str, str]) -> None:
+        """Those that are new: a Run's parameters cannot be changed."""
+        new = {key: value for key, value in clean_params(params).items() if key not in self.run.params}
+        if new:
+            store.log(self.run.run_id, params=new)
+            self.run.params.update(new)
+
+
+class _Batch:
+    """Records put together until they are sent."""
+
+    def __init__(self) -> None:
+        self.metrics: list[tuple[str, float, int, int]] = []
+        self.params: dict[str, str] = {}
+        self.tags: dict[str, str] = {}
+        self.artifacts: dict[tuple[str, str], None] = {}
+
+    def add(self, record: records.Record) -> None:
+        kind, time_ms = record[:2]
+        if kind == records.METRICS:
+            _, _, step, values = record
+            self.metrics += [(key, float(value), time_ms, step) for key, value in values.items()]
+        elif kind == records.PARAMS:
+            self.params = {**record[2], **self.params}
+        elif kind == records.TAGS:
+            self.tags.update(record[2])
+        elif kind == records.ARTIFACT:
+            self.artifacts[record[2], record[3]] = None
+
+
+def own_uid(directory: Path) -> tuple[str, bool]:
+    """The unique id of the run in `directory`, and whether it was there already.
+
+    Written before the Run is made, so that a driver killed in between finds the Run again.
+    """
+    file = directory / paths.STATE / "run.uid"
+    if file.exists() and (text := file.read_text().strip()):
+        return text, True
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(file.name + ".new")
+    draft.write_text(uuid.uuid4().hex)
+    draft.replace(file)
+    return file.read_text(), False
+
+
+def last_words(directory: Path) -> dict[str, str]:
+    """The last value of each metric (as ``repr`` of a float) and tag in the spool."""
+    said: dict[str, str] = {}
+    for record in map(records.decode, records.spool_file(directory).read_bytes().split(b"\n")):
+        if record and record[0] == records.METRICS:
+            said |= {key: repr(float(value)) for key, value in record[3].items()}
+        elif record and record[0] == records.TAGS:
+            said |= record[2]
+    return said

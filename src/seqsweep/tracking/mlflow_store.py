@@ -1,0 +1,215 @@
+"""MLflow's tracking store, as the recorder writes to it. The only module here that imports mlflow."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+from itertools import zip_longest
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from seqsweep.errors import StoreError
+from seqsweep.tracking.stores import embedded_file, is_server, store_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
+
+T = TypeVar("T")
+
+# MLflow's limits a batch are 1000 things, 100 params, 100 tags and 1 MB; these stay below in sum.
+_METRICS, _PARAMS, _TAGS = 900, 50, 40
+_KEY_LENGTH, _PARAM_LENGTH, _TAG_LENGTH = 250, 6000, 8000
+_CUT = " … (cut)"
+
+STATUS = {
+    "complete": "FINISHED",
+    "pruned": "KILLED",
+    "interrupted": "KILLED",
+    "failed": "FAILED",
+    "infeasible": "FAILED",
+}
+"""MLflow's nearest status of each of our states."""
+
+
+def connect(uri: str) -> MlflowClient:
+    """A client of the store at `uri`, which is created if it is an embedded one. Takes seconds."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    for chatty in ("mlflow.store.db.utils", "mlflow.tracking._tracking_service.utils"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    with store_lock(uri):
+        file = embedded_file(uri)
+        if file is not None and not file.exists():
+            _create(uri, file)
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _create(uri: str, file: Path) -> None:
+    """Make an embedded store beside its place and move it there whole.
+
+    One whose maker was killed half-way through its tables could never be opened again.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    beside = file.with_name(file.name + ".new")
+    for leftover in ("", "-journal", "-wal", "-shm"):
+        beside.with_name(beside.name + leftover).unlink(missing_ok=True)
+    store = SqlAlchemyStore(f"{uri}.new", str(file.parent / "mlartifacts"))  # type: ignore[no-untyped-call]
+    store.engine.dispose()
+    beside.replace(file)
+
+
+class MlflowStore:
+    """One experiment of a tracking store. Every write to an embedded store holds its lock.
+
+    Raises:
+        StoreError: the experiment was deleted.
+    """
+
+    def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
+        self.uri = uri
+        self._client = connect(uri)
+        self.experiment_id = self._experiment(experiment, artifacts)
+
+    def find(self, tags: Mapping[str, str]) -> list[Run]:
+        """All runs of the experiment that carry `tags`."""
+        condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+        found: list[Run] = []
+        token: str | None = None
+        while True:
+            page = self._client.search_runs(
+                [self.experiment_id], condition, max_results=1000, page_token=token
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def create(self, name: str, tags: Mapping[str, str], start_ms: int) -> str:
+        """A new running Run; its id."""
+        with store_lock(self.uri):
+            run = self._client.create_run(
+                self.experiment_id, start_time=start_ms, tags=dict(_clean_tags(tags)), run_name=name
+            )
+        return str(run.info.run_id)
+
+    def log(
+        self,
+        run_id: str,
+        metrics: Iterable[tuple[str, float, int, int]] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Metrics (key, value, time in ms, step), params and tags, in as few batches as the limits allow."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        values = [Metric(clean_key(key), value, time_ms, step) for key, value, time_ms, step in metrics]
+        given = [Param(key, value) for key, value in clean_params(params or {}).items()]
+        labels = [RunTag(key, value) for key, value in _clean_tags(tags or {})]
+        batches = zip_longest(_chunks(values, _METRICS), _chunks(given, _PARAMS), _chunks(labels, _TAGS))
+        for some_values, some_params, some_tags in batches:
+            with store_lock(self.uri):
+                self._client.log_batch(run_id, some_values or [], some_params or [], some_tags or [])
+
+    def upload(self, run_id: str, path: Path, folder: str) -> None:
+        """A copy of the file into the run's artifacts, in place of an earlier one of that name."""
+        self._client.log_artifact(run_id, str(path), folder or None)
+
+    def end(self, run_id: str, state: str, time_ms: int) -> None:
+        """Set the status that belongs to `state`."""
+        with store_lock(self.uri):
+            self._client.set_terminated(run_id, STATUS[state], end_time=time_ms)
+
+    def reopen(self, run_id: str) -> None:
+        """Count the run as running again."""
+        with store_lock(self.uri):
+            self._client.update_run(run_id, status="RUNNING")
+            self._client.delete_tag(run_id, "seqsweep.state")
+
+    def tag_experiment(self, key: str, value: str) -> None:
+        """Set a tag of the experiment."""
+        with store_lock(self.uri):
+            self._client.set_experiment_tag(self.experiment_id, key, value)
+
+    def _experiment(self, name: str, artifacts: Path) -> str:
+        with store_lock(self.uri):
+            found = self._client.get_experiment_by_name(name) or self._create_experiment(name, artifacts)
+        if found.lifecycle_stage != "active":
+            raise StoreError(
+                f"experiment '{name}' was deleted from {self.uri}; bring it back with "
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or choose another name "
+                "with tracking.experiment=NAME"
+            )
+        return str(found.experiment_id)
+
+    def _create_experiment(self, name: str, artifacts: Path) -> Experiment:
+        """Made with our place for artifacts; a server has its own."""
+        from mlflow.exceptions import MlflowException
+
+        place = None if is_server(self.uri) else (artifacts / _folder_name(name)).absolute().as_uri()
+        try:
+            self._client.create_experiment(name, artifact_location=place)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another driver was faster
+                raise
+        return cast("Experiment", self._client.get_experiment_by_name(name))
+
+
+def store_errors() -> tuple[type[Exception], ...]:
+    """What a store that is away, locked or full raises."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (MlflowException, SQLAlchemyError, OSError)
+
+
+def refused(error: Exception) -> bool:
+    """Whether the store answered, and will not take this even later (the Run was deleted, for one)."""
+    final = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
+    return getattr(error, "error_code", "") in final
+
+
+# ---------------------------------------------------------------- what MLflow accepts
+
+
+def clean_key(key: str) -> str:
+    """`key` with what MLflow refuses in names replaced, and not longer than it allows.
+
+    A key that is cut ends in a digest of the whole, so that two stay two.
+    """
+    plain = re.sub(r"[^\w\-. :/]", "_", key)
+    parts = [part for part in plain.split("/") if part not in {"", ".", ".."}]
+    name = "/".join(parts) or "_"
+    if len(name) <= _KEY_LENGTH:
+        return name
+    digest = hashlib.sha256(key.encode()).hexdigest()[:8]
+    return f"{name[: _KEY_LENGTH - 9]}-{digest}"
+
+
+def clean_params(params: Mapping[str, str]) -> dict[str, str]:
+    """`params` as MLflow takes them."""
+    return {clean_key(key): _cut(value, _PARAM_LENGTH) for key, value in params.items()}
+
+
+def _clean_tags(tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for key, value in tags.items():
+        yield clean_key(key), _cut(value, _TAG_LENGTH)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - len(_CUT)] + _CUT
+
+
+def _folder_name(experiment: str) -> str:
+    return re.sub(r"[^\w\-.]", "_", experiment).strip(".") or "_"
+
+
+def _chunks(items: list[T], size: int) -> Iterator[list[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,121 @@
+"""Which tracking store an address means, and whether it can be used. Imports no mlflow."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from seqsweep.errors import StoreError
+from seqsweep.tracking.locks import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SERVERS = ("http", "https")
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_SQLITE_HEADER = b"SQLite format 3\x00"
+
+
+def is_server(uri: str) -> bool:
+    """Whether `uri` is a tracking server's address."""
+    return urlsplit(uri).scheme in _SERVERS
+
+
+def embedded_file(uri: str) -> Path | None:
+    """The file of a SQLite store, else None."""
+    prefix = "sqlite:///"
+    return Path(unquote(uri.removeprefix(prefix))).absolute() if uri.startswith(prefix) else None
+
+
+def store_lock(uri: str) -> AbstractContextManager[None]:
+    """Held while a SQLite store is created or written to; other stores look after themselves."""
+    file = embedded_file(uri)
+    if file is None:
+        return nullcontext()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return locked(file.with_name(file.name + ".lock"))
+
+
+def check_store(uri: str, artifacts: Path) -> None:
+    """Whether runs can be recorded there; writes nothing.
+
+    Raises:
+        StoreError: a kind of store that MLflow no longer has, a leftover file store,
+            a folder that cannot be written to, a file that is no database.
+    """
+    scheme = urlsplit(uri).scheme.split("+")[0]
+    if scheme not in _SERVERS + _DATABASES:
+        raise StoreError(
+            f"tracking store {uri}: expected sqlite:///FILE, another database's address or http(s)://HOST; "
+            "MLflow's file stores are no more"
+        )
+    if file := embedded_file(uri):
+        _check_database(file)
+        _check_leftover(file.parent)
+    if not is_server(uri):
+        check_folder(artifacts)
+
+
+def check_folder(folder: Path) -> None:
+    """Whether files can be made in `folder`, which need not exist yet.
+
+    Raises:
+        StoreError: they cannot.
+    """
+    existing = next(place for place in [folder.absolute(), *folder.absolute().parents] if place.exists())
+    if not existing.is_dir():
+        raise StoreError(f"{folder}: {existing} is a file, not a folder; move it or choose another place")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"{folder}: {existing} cannot be written to; change its permissions or set SEQSWEEP_HOME "
+            "to a folder of yours"
+        )
+
+
+def leftover_file_store(folder: Path) -> Path | None:
+    """``mlruns`` in `folder` if it holds experiments of MLflow's old file store, else None."""
+    place = folder / "mlruns"
+    return place if any(place.glob("*/meta.yaml")) else None
+
+
+def _check_database(file: Path) -> None:
+    check_folder(file.parent)
+    if not file.exists():
+        return
+    if not file.is_file() or not os.access(file, os.R_OK | os.W_OK):
+        raise StoreError(f"{file}: expected a file that can be read and written; it is the tracking store")
+    with file.open("rb") as content:
+        header = content.read(len(_SQLITE_HEADER))
+    if header and header != _SQLITE_HEADER:
+        raise StoreError(
+            f"{file}: not a SQLite database; move it away or set MLFLOW_TRACKING_URI to another store"
+        )
+
+
+def _check_leftover(folder: Path) -> None:
+    if place := leftover_file_store(folder):
+        raise StoreError(
+            f"{place} holds experiments of MLflow's old file store, which a bare `mlflow ui` here would "
+            f"take for the store and refuse; move it (mv {place} {place}.old) or bring it over "
+            "(mlflow migrate-filestore --help), then try again"
+        )
+
+
+@contextmanager
+def server_manners(uri: str) -> Iterator[None]:
+    """Let a server that is away be noticed soon, unless the user has set it otherwise.
+
+    MLflow's client would try again for minutes by itself, and a create sent twice is
+    two runs; the recorder tries again on its own, after looking at what is there.
+    """
+    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+    missing = {key: value for key, value in wanted.items() if key not in os.environ} if is_server(uri) else {}
+    os.environ.update(missing)
+    try:
+        yield
+    finally:
+        for key in missing:
+            os.environ.pop(key, None)

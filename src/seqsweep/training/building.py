@@ -1,0 +1,110 @@
+"""Built: the parts of a run, made from its configuration and found in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seqsweep import checks
+from seqsweep.errors import ConfigError
+from seqsweep.training import seeding
+from seqsweep.training.arguments import trainer_arguments
+from seqsweep.training.instantiation import complete, instantiate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lightning.pytorch import LightningDataModule
+
+    from seqsweep.models import Model
+    from seqsweep.spec import DataSpec
+    from seqsweep.tasks import Task
+
+GROUPS = ("data", "model", "task", "optimizer", "trainer")
+KEEP = ("best", "all")
+"""Values of ``tracking.keep_checkpoints``: best.ckpt only, or last.ckpt as well once a run has ended."""
+
+OPTIMIZER_NUMBERS: dict[str, Callable[[str, object], float]] = {
+    "lr": checks.positive_float,
+    "weight_decay": checks.non_negative_float,
+    "momentum": checks.non_negative_float,
+    "dampening": checks.non_negative_float,
+    "eps": checks.non_negative_float,
+    "alpha": checks.probability,
+}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A run ready to be trained; `config` is what it was made from."""
+
+    data: LightningDataModule
+    spec: DataSpec
+    model: Model
+    task: Task
+    trainer: dict[str, Any]
+    """Arguments for Lightning's Trainer, callbacks built."""
+    config: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """The trial's seed."""
+        return int(self.config["seed"])
+
+    @property
+    def keep_checkpoints(self) -> str:
+        """``best`` or ``all``."""
+        return str(self.config.get("tracking", {}).get("keep_checkpoints", "best"))
+
+
+def build(config: Mapping[str, Any]) -> Built:
+    """Make all parts of a run; nothing is written into a run's folder.
+
+    Initial weights are drawn from the trial's seed, whatever ran before.
+
+    Raises:
+        ConfigError: a value is wrong; the message is one line that begins with its key.
+        DataError: a file of the data set is missing or malformed.
+
+    """
+    config = dict(config)
+    seed = _check(config)
+    trainer = trainer_arguments(config["trainer"])
+    data = instantiate("data", config["data"])
+    data.setup()
+    with seeding.isolated(seed, "init"):
+        model = complete("model", instantiate("model", config["model"], supplied=1), data.spec)
+    task = _task(config, model, data.spec)
+    return Built(data, data.spec, model, task, trainer, config)
+
+
+def _check(config: Mapping[str, Any]) -> int:
+    """The seed, once everything that needs no building has been found in order."""
+    seed = checks.int_at_least(0, "seed", config.get("seed"))
+    if config.get("threads") is not None:
+        checks.positive_int("threads", config["threads"])
+    for group in GROUPS:
+        if not isinstance(config.get(group), Mapping):
+            raise ConfigError(f"{group}={config.get(group)}: expected a configuration with its keys")
+    for name, check in OPTIMIZER_NUMBERS.items():
+        if name in config["optimizer"]:
+            check(f"optimizer.{name}", config["optimizer"][name])
+    keep = (config.get("tracking") or {}).get("keep_checkpoints", "best")
+    checks.one_of("tracking.keep_checkpoints", keep, KEEP)
+    return seed
+
+
+def _task(config: Mapping[str, Any], model: Model, spec: DataSpec) -> Task:
+    optimizer = instantiate("optimizer", config["optimizer"], supplied=1)
+    scheduler = config.get("scheduler")
+    if scheduler is not None:
+        scheduler = instantiate("scheduler", scheduler, supplied=1)
+    # made once for the sake of their errors; Lightning makes its own when it fits
+    made = complete("optimizer", optimizer, model.parameters())
+    if scheduler is not None:
+        complete("scheduler", scheduler, made)
+    task: Task = complete(
+        "task", instantiate("task", config["task"], supplied=4), model, spec, optimizer, scheduler
+    )
+    return task

@@ -1,0 +1,201 @@
+"""The callback that turns a Lightning fit into a trial: it records, checkpoints, reports, stops."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import Callback
+
+from seqsweep.protocol import Interrupted, Outcome, Pruned
+from seqsweep.training import folder, seeding
+from seqsweep.training.outcomes import NotANumber
+from seqsweep.training.progress import Progress
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule, Trainer
+
+    from seqsweep.protocol import JobContext
+    from seqsweep.tasks import Task
+    from seqsweep.tracking import Tracker
+    from seqsweep.training.goal import Goal
+
+
+class Stop(Exception):
+    """Raised inside the fit to leave it with `outcome`."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+class TrialCallback(Callback):
+    """Everything that is done around the steps of one run.
+
+    An epoch ends with its validation; the metrics are recorded then. When the
+    learning-rate schedule has been stepped too, at the turn to the next epoch or
+    at the end of the fit, the checkpoint is written, and only then the value is
+    reported: a run that is killed at any moment goes on from the last report's
+    state, at the border between two epochs.
+
+    Args:
+        context: the job's side of the executor.
+        tracker: where metrics go.
+        goal: what is best.
+        seed: the trial's.
+        every: optimiser steps from one recorded ``train/loss`` to the next.
+        record: plain data that the checkpoints carry.
+
+    """
+
+    def __init__(
+        self,
+        context: JobContext,
+        tracker: Tracker,
+        goal: Goal,
+        *,
+        seed: int,
+        every: int,
+        record: dict[str, Any],
+    ) -> None:
+        self.progress = Progress()
+        self._context = context
+        self._tracker = tracker
+        self._goal = goal
+        self._seed = seed
+        self._every = every
+        self._record = record
+        self._generators: dict[str, torch.Tensor] = {}
+        self._losses: list[torch.Tensor] = []
+        self._validated = False
+        self._improved = False
+        self._unsaved = False
+        self._recorded = 0
+        self._started = 0.0
+
+    # ------------------------------------------------------------ state
+
+    def state_dict(self) -> dict[str, Any]:
+        """What an exact continuation needs beyond Lightning's own state."""
+        progress = self.progress.state_dict() | {"seconds": self._elapsed()}
+        return {"progress": progress, "generators": self._generators}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of an interrupted attempt."""
+        self.progress = Progress.from_state(state_dict["progress"])
+        self._generators = state_dict["generators"]
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Undo the one count by which Lightning is ahead at the turn of an epoch.
+
+        The next epoch counts as ready but has not begun. Saved like that, Lightning
+        would take it for a broken one on resuming and skip its batches.
+        """
+        epoch = checkpoint["loops"]["fit_loop"]["epoch_progress"]
+        for count in (epoch["current"], epoch["total"]):
+            count["ready"] = count["completed"]
+
+    # ------------------------------------------------------------ hooks
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the task its generator, where it stands if this is a continuation."""
+        task: Task = pl_module  # type: ignore[assignment]
+        task.generator = seeding.generator(self._seed, "masks", trainer.strategy.root_device)
+        if self._generators:
+            task.generator.set_state(self._generators["masks"])
+            torch.set_rng_state(self._generators["global"])
+        self._started = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Complete what the epoch before left, now that its schedule has been stepped."""
+        if trainer.current_epoch and self._unsaved:
+            self._turn(trainer, pl_module)
+        self._losses = []
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the loss; record it now and then; leave if asked to."""
+        loss = outputs["loss"]
+        self._losses.append(loss)
+        step = trainer.global_step
+        # the last batch's place is taken by the epoch's mean; with accumulation a step has several batches
+        if step % self._every == 0 and step != self._recorded and not trainer.is_last_batch:
+            self._tracker.log_metrics({"train/loss": loss}, step)
+            self._recorded = step
+        if self._context.interrupted:
+            raise Stop(Interrupted())
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that this epoch has been validated."""
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record the epoch's means and see whether it is the best."""
+        step = trainer.global_step
+        means = {"train/loss": float(torch.stack(self._losses).mean())} if self._losses else {}
+        if self._validated:
+            means |= {
+                name: float(value)
+                for name, value in trainer.callback_metrics.items()
+                if name.startswith("val/")
+            }
+        self._tracker.log_metrics(means, step)
+        self._check(means, trainer.current_epoch + 1)
+        if self._validated:
+            self._judge(means, step)
+        self._validated, self._unsaved = False, True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Complete what the last epoch left."""
+        if self._unsaved:
+            self._turn(trainer, pl_module)
+
+    # ------------------------------------------------------------ steps
+
+    def report(self) -> None:
+        """Hand in the latest validation's value. Raises Stop if the answer is no."""
+        progress = self.progress
+        if not self._goal.report or progress.value is None:
+            return
+        if not self._context.report(progress.value, progress.step):
+            # The answer is no as well where the driver stops, or is gone.
+            raise Stop(Interrupted() if self._context.interrupted else Pruned(progress.best))
+
+    def _check(self, means: dict[str, float], epoch: int) -> None:
+        for name in ("train/loss", "val/loss", self._goal.metric):
+            if name in means and not math.isfinite(means[name]):
+                raise NotANumber(name, epoch, first=self.progress.best is None)
+
+    def _judge(self, means: dict[str, float], step: int) -> None:
+        progress, value = self.progress, means[self._goal.metric]
+        progress.value, progress.step = value, step
+        self._improved = self._goal.better(value, progress.best)
+        if self._improved:
+            progress.best, progress.best_step = value, step
+            progress.best_metrics = {name: mean for name, mean in means.items() if name.startswith("val/")}
+
+    def _turn(self, trainer: Trainer, task: Any) -> None:
+        self._save(trainer, task)
+        self._unsaved = False
+        if self.progress.step == trainer.global_step:  # this epoch was validated
+            self.report()
+
+    def _save(self, trainer: Trainer, task: Task) -> None:
+        # best.ckpt first, so that last.ckpt never speaks of a best that is not there
+        task.record = self._record
+        if self._improved:
+            with folder.replacing(self._context.directory / folder.BEST) as part:
+                trainer.save_checkpoint(part, weights_only=True)
+            self._improved = False
+        assert task.generator is not None
+        self._generators = {"masks": task.generator.get_state(), "global": torch.get_rng_state()}
+        with folder.replacing(self._context.directory / folder.LAST) as part:
+            trainer.save_checkpoint(part, weights_only=False)
+
+    def _elapsed(self) -> float:
+        return self.progress.seconds + time.perf_counter() - self._started

@@ -1,0 +1,82 @@
+"""The files of a run's folder, each replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from seqsweep import paths
+from seqsweep.protocol import Complete, Outcome, Pruned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+CONFIG = "config.yaml"
+BEST = "best.ckpt"
+LAST = "last.ckpt"
+ERROR = "error.txt"
+OUTCOME = f"{paths.STATE}/outcome.json"
+"""How the run ended, if it need not be run again: for a driver that was killed before it heard."""
+
+RUN = ("seed", "data", "model", "task", "optimizer", "scheduler", "trainer")
+"""The groups of the configuration that decide a run's result."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place to write to, which becomes `path` when the body is through; a kill leaves `path` as it was."""
+    part = path.with_name(f".{path.name}.part")
+    yield part
+    os.replace(part, path)  # noqa: PTH105 - both are in one folder
+
+
+def write_config(directory: Path, config: Mapping[str, Any]) -> Path:
+    """Write the resolved configuration."""
+    path = directory / CONFIG
+    with replacing(path) as part:
+        part.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def write_error(directory: Path, error: BaseException) -> Path:
+    """Write the error with its traceback."""
+    path = directory / ERROR
+    with replacing(path) as part:
+        part.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return path
+
+
+def same_run(config: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two configurations have the same result."""
+    return all(config.get(group) == other.get(group) for group in RUN)
+
+
+def write_outcome(directory: Path, outcome: Outcome, config: Mapping[str, Any]) -> None:
+    """Put down an outcome that another attempt would only repeat; a failure may be mended."""
+    if not isinstance(outcome, Complete | Pruned):
+        return
+    path = directory / OUTCOME
+    path.parent.mkdir(exist_ok=True)
+    kept = {"kind": type(outcome).__name__, "outcome": asdict(outcome), "config": dict(config)}
+    with replacing(path) as part:
+        part.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def read_outcome(directory: Path, config: Mapping[str, Any]) -> Outcome | None:
+    """What `write_outcome` put down for a run of this configuration, if anything."""
+    try:
+        kept = json.loads((directory / OUTCOME).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    if not same_run(kept["config"], config):
+        return None
+    if kept["kind"] == "Pruned":
+        return Pruned(**kept["outcome"])
+    return Complete(tuple(kept["outcome"]["values"]), kept["outcome"]["detail"])

@@ -1,0 +1,227 @@
+"""train and test: a built run from its first step to its Outcome."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from seqsweep.errors import ConfigError, DataError, UsageError
+from seqsweep.protocol import Complete, Failed, Infeasible, Interrupted, Outcome, Pruned
+from seqsweep.training import folder, seeding
+from seqsweep.training.arguments import make_trainer
+from seqsweep.training.callback import Stop, TrialCallback
+from seqsweep.training.goal import Goal, check_metrics
+from seqsweep.training.outcomes import outcome_of
+from seqsweep.training.quiet import keeping_sigint, quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from lightning.pytorch import Trainer
+
+    from seqsweep.protocol import JobContext
+    from seqsweep.tracking import Tracker
+    from seqsweep.training.building import Built
+
+STATES: dict[type[Any], Any] = {
+    Complete: "complete",
+    Pruned: "pruned",
+    Failed: "failed",
+    Infeasible: "infeasible",
+}
+
+
+def train(built: Built, *, context: JobContext, tracker: Tracker, goal: Goal | None = None) -> Outcome:
+    """Train a run to its end and record it.
+
+    Writes ``config.yaml``, ``best.ckpt`` and, while it is under way, ``last.ckpt``
+    into the context's directory. Where there is a ``last.ckpt`` already, an
+    interrupted attempt's, it goes on from it and ends as if nothing had happened;
+    where the run has ended already, its outcome is returned.
+
+    Args:
+        built: from `build`.
+        context: the job's side of the executor; `seqsweep.protocol.LocalContext` without one.
+            Its slot's threads are used, unless the configuration names a number of them.
+        tracker: where parameters, metrics and files go. It is told the end, but not closed.
+        goal: what is best; None means the task's own.
+
+    Returns:
+        Complete with the goal's metric at the best validation (detail: all metrics at
+        the best checkpoint, tested ones included), Pruned, Infeasible, Failed, or Interrupted.
+
+    Raises:
+        ConfigError: the task does not log the goal's metric.
+
+    """
+    goal = goal or Goal.of(built.task)
+    check_metrics([goal.metric], built.task.metrics)
+    known = folder.read_outcome(context.directory, built.config)
+    if known is not None:
+        return known
+    with quiet(), keeping_sigint(), seeding.isolated(built.seed, "other"):
+        return _Run(built, context, tracker, goal).outcome()
+
+
+def test(built: Built, *, directory: Path, tracker: Tracker) -> dict[str, float]:
+    """Test the best checkpoint of a run's folder and record ``test/...`` metrics.
+
+    Returns:
+        The metrics by name.
+
+    Raises:
+        DataError: there is no checkpoint.
+
+    """
+    path = directory / folder.BEST
+    if not path.is_file():
+        raise DataError(f"{path}: no such checkpoint; the run has none to test")
+    with quiet(), seeding.isolated(built.seed, "other"):
+        return _test(built, make_trainer(built.trainer, default_root_dir=directory), path, tracker)
+
+
+class _Run:
+    """One attempt at a run."""
+
+    def __init__(self, built: Built, context: JobContext, tracker: Tracker, goal: Goal) -> None:
+        self.built = built
+        self.directory = context.directory
+        self.tracker = tracker
+        self.goal = goal
+        record = {
+            "config": built.config,
+            "spec": asdict(built.spec) | {"class_names": list(built.spec.class_names)},
+        }
+        self.steps = 0
+        self.system: dict[str, float] = {}
+        self.callback = TrialCallback(
+            context,
+            tracker,
+            goal,
+            seed=built.seed,
+            every=built.trainer.get("log_every_n_steps") or 50,
+            record=record,
+        )
+
+    def outcome(self) -> Outcome:
+        """Run, and put down how it ended."""
+        try:
+            outcome = self._fit_and_test()
+        except Stop as stop:
+            outcome = stop.outcome
+        except SystemExit as error:
+            # Lightning's way to say that SIGTERM or SIGINT came; any other is not ours to judge
+            if not isinstance(error, SIGTERMException) and not isinstance(
+                error.__context__, KeyboardInterrupt
+            ):
+                raise
+            outcome = Interrupted()
+        except UsageError as error:
+            self._finish(Failed(str(error), usage=True))
+            raise
+        except Exception as error:
+            outcome = outcome_of(error)
+            self.tracker.log_artifact(folder.write_error(self.directory, error))
+        self._finish(outcome)
+        return outcome
+
+    def _fit_and_test(self) -> Outcome:
+        self._describe()
+        trainer = make_trainer(
+            self.built.trainer | {"callbacks": [*self.built.trainer["callbacks"], self.callback]},
+            default_root_dir=self.directory,
+        )
+        self.tracker.set_tags({"seqsweep.device": _device(trainer)})
+        self._fit(trainer)
+        progress = self.callback.progress
+        if progress.best is None:
+            return Failed("no validation was run, so there is no result")
+        metrics = dict(progress.best_metrics)
+        if self.goal.test:
+            metrics |= _test(
+                self.built, trainer, self.directory / folder.BEST, self.tracker, progress.best_step
+            )
+        return Complete((progress.best,), detail=metrics)
+
+    def _describe(self) -> None:
+        tracker, config = self.tracker, self.built.config
+        tracker.log_params(dict(_flat(config)))
+        tracker.set_tags({"seqsweep.threads": str(torch.get_num_threads())})
+        tracker.log_artifact(folder.write_config(self.directory, config))
+
+    def _fit(self, trainer: Trainer) -> None:
+        last = self.directory / folder.LAST
+        resumed = last if last.is_file() else None
+        first = self._take_over(resumed) if resumed else 0
+        before, began = self.callback.progress.seconds, time.perf_counter()
+        try:
+            trainer.fit(self.built.task, datamodule=self.built.data, ckpt_path=resumed, weights_only=True)
+        finally:
+            seconds = time.perf_counter() - began
+            self.steps = trainer.global_step
+            self.system = {
+                "system/seconds": before + seconds,
+                "system/steps_per_second": (self.steps - first) / seconds,
+            }
+
+    def _take_over(self, last: Path) -> int:
+        """Take over an interrupted attempt's state; return its optimiser steps.
+
+        Its latest value is reported again, since it may not have left.
+        """
+        checkpoint = torch.load(last, map_location="cpu", weights_only=True)
+        if not folder.same_run(checkpoint["seqsweep"]["config"], self.built.config):
+            raise ConfigError(
+                f"{last}: left by a run with another configuration; delete it or choose another folder"
+            )
+        self.callback.load_state_dict(checkpoint["callbacks"][self.callback.state_key])
+        self.callback.report()
+        return int(checkpoint["global_step"])
+
+    def _finish(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Interrupted):
+            self.tracker.flush()
+            return
+        self.tracker.log_metrics(self.system, self.steps)
+        progress = self.callback.progress
+        if progress.best is not None:
+            best = {f"best/{name}": value for name, value in progress.best_metrics.items()}
+            self.tracker.log_metrics(best, progress.best_step)
+            self.tracker.log_artifact(self.directory / folder.BEST)
+        self.tracker.end(STATES[type(outcome)])
+        self.tracker.flush()
+        # only now: whoever finds the outcome finds the whole record too
+        folder.write_outcome(self.directory, outcome, self.built.config)
+        if self.built.keep_checkpoints == "best":
+            (self.directory / folder.LAST).unlink(missing_ok=True)
+
+
+def _test(
+    built: Built, trainer: Trainer, path: Path, tracker: Tracker, step: int | None = None
+) -> dict[str, float]:
+    """Metrics of the test part at the checkpoint, recorded at the step it was made."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    built.task.load_state_dict(checkpoint["state_dict"])
+    [logged] = trainer.test(built.task, datamodule=built.data, verbose=False)
+    metrics = {name: float(value) for name, value in logged.items() if name.startswith("test/")}
+    tracker.log_metrics(metrics, checkpoint["global_step"] if step is None else step)
+    return metrics
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Leaves by dotted key; what only tells Hydra how to build is left out."""
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        elif key not in ("_partial_", "_convert_", "_recursive_"):
+            yield f"{prefix}{key}", value
+
+
+def _device(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.optim import SGD, Adam
+from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
+
+from models.model_cases import NUMBERS, PAIRS, generator, numbers
+from seqsweep.data import Batch
+from seqsweep.errors import ConfigError
+from seqsweep.models import GRU
+from seqsweep.tasks import Classification
+
+
+def task(**options: Any) -> Classification:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Classification(GRU(NUMBERS, **{"hidden_size": 4} | options), NUMBERS, Adam)
+
+
+def batch(size: int = 6) -> Batch:
+    targets = torch.randint(0, 4, (size,), generator=generator())
+    return Batch(numbers(size), targets, torch.tensor([6, 3, 1, 2, 6, 5])[:size])
+
+
+def test_loss_is_a_pure_function() -> None:
+    made = task(dropout=0.5)
+    made.generator = generator(3)
+    masks = made.draw_masks(batch())
+    params, buffers = made.tensors()
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    first, state, logits = made.loss(params, buffers, batch(), None, masks)
+    again, _, _ = made.loss(params, buffers, batch(), None, masks)
+    assert torch.equal(first, again)
+    assert state is None
+    assert logits.shape == (6, 4)
+    torch.testing.assert_close(first, F.cross_entropy(logits, batch().targets))
+    assert all(torch.equal(before[name], value) for name, value in made.state_dict().items())
+    zeros = {name: torch.zeros_like(value) for name, value in params.items()}
+    assert made.loss(zeros, buffers, batch(), None, None)[0].item() == pytest.approx(1.3863, abs=1e-4)
+
+
+def test_gradients_by_functional_grad_equal_backward() -> None:
+    made = task()
+    params, buffers = made.tensors()
+    made.training_step(batch(), 0).backward()
+    plain = {name: value.detach() for name, value in params.items()}
+    grads = torch.func.grad(lambda p: made.loss(p, buffers, batch(), None, None)[0])(plain)
+    for name, parameter in params.items():
+        torch.testing.assert_close(grads[name], parameter.grad)
+
+
+def test_masks_come_from_the_trials_generator_not_the_global_one() -> None:
+    made = task(dropout=0.5)
+    made.generator = generator(3)
+    before = torch.get_rng_state()
+    losses = [made.training_step(batch(), 0).item() for _ in range(2)]
+    assert losses[0] != losses[1]
+    assert torch.equal(before, torch.get_rng_state())
+    made.generator = generator(3)
+    assert [made.training_step(batch(), 0).item() for _ in range(2)] == losses
+
+
+def test_without_a_generator_one_follows_the_global_seed() -> None:
+    values = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        values.append(task(dropout=0.5).training_step(batch(), 0).item())
+    assert values[0] == values[1]
+
+
+def test_measures_by_hand() -> None:
+    made = task()
+    measures = made.make_measures()
+    whole = batch()
+    parts = [
+        Batch(whole.inputs[rows], whole.targets[rows], whole.lengths[rows])  # type: ignore[index]
+        for rows in (slice(0, 4), slice(4, 6))
+    ]
+    for part in parts:
+        made.measure(measures, part)
+    loss, _, logits = made.loss(*made.tensors(), whole, None, None)
+    guesses = logits.argmax(-1)
+    assert measures["loss"].compute().item() == pytest.approx(loss.item())
+    assert measures["accuracy"].compute().item() == pytest.approx(
+        (guesses == whole.targets).float().mean().item()
+    )
+    scores = []
+    for label in set(guesses.tolist()) | set(whole.targets.tolist()):
+        hits = ((guesses == label) & (whole.targets == label)).sum().item()
+        scores.append(2 * hits / ((guesses == label).sum().item() + (whole.targets == label).sum().item()))
+    assert measures["macro_f1"].compute().item() == pytest.approx(sum(scores) / len(scores))
+    assert {f"val/{name}" for name in measures} == set(Classification.metrics)
+    assert Classification.monitor[0] in Classification.metrics
+
+
+def test_optimizers() -> None:
+    model = GRU(NUMBERS, hidden_size=4)
+    assert isinstance(Classification(model, NUMBERS, Adam).configure_optimizers(), Adam)
+    cosine = Classification(model, NUMBERS, Adam, lambda made: CosineAnnealingLR(made, T_max=5))
+    assert cosine.configure_optimizers()["lr_scheduler"]["interval"] == "epoch"
+    plateau = Classification(model, NUMBERS, lambda params: SGD(params, lr=0.1), ReduceLROnPlateau)
+    assert plateau.configure_optimizers()["lr_scheduler"]["monitor"] == "val/loss"
+
+
+@pytest.mark.parametrize("spec", [PAIRS, replace(NUMBERS, per_step=True), replace(NUMBERS, output_size=1)])
+def test_data_of_another_kind_is_refused(spec: Any) -> None:
+    with pytest.raises(ConfigError, match="expected data with one of several classes for each sequence"):
+        Classification(GRU(NUMBERS, hidden_size=4), spec, Adam)

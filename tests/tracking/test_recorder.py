@@ -1,0 +1,365 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from seqsweep.errors import StoreError
+from seqsweep.tracking import Recorder, Spool, State, StudyRecord
+from seqsweep.tracking.draining import Place
+from seqsweep.tracking.mlflow_store import MlflowStore, clean_key
+from seqsweep.tracking.records import spool_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def train(directory: Path, state: State | None = "complete", epochs: int = 3) -> Path:
+    """What a trial leaves: metrics by step, its config, its end."""
+    with Spool(directory) as spool:
+        spool.log_params({"optimizer.lr": 0.1})
+        for step in range(epochs):
+            spool.log_metrics({"val/accuracy": 0.5 + step / 10, "train/loss": 1 / (step + 1)}, step)
+        (directory / "config.yaml").write_text("seed: 1\n")
+        spool.log_artifact(directory / "config.yaml")
+        if state:
+            spool.log_metrics({"best/val/accuracy": 0.7}, epochs - 1)
+            spool.end(state)
+    return directory
+
+
+def test_a_study_is_one_parent_and_a_child_a_trial(store: Any, study: StudyRecord) -> None:
+    states: list[State] = ["complete", "pruned", "failed", "infeasible"]
+    with store.recorder(study) as recorder:
+        for number, state in enumerate(states):
+            folder = train(study.folder / str(number), state)
+            recorder.follow(folder, f"digits/{number}", {"device": "cpu"}, {"model": "gru"}, trial=number)
+        recorder.study({"best/val/accuracy": 0.7}, {"seqsweep.counts": "4"})
+        recorder.finish("complete")
+        assert recorder.drain(60)
+        parent_id, child_id = recorder.parent_run_id, recorder.run_id(study.folder / "0")
+    parent = store.run(kind="study")
+    children = store.runs(kind="trial")
+    assert [parent.info.run_id, children[0].info.run_id] == [parent_id, child_id]
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params == {"n_trials": "3"}
+    assert parent.data.metrics == {"best/val/accuracy": 0.7}
+    assert [run.info.status for run in children] == ["FINISHED", "KILLED", "FAILED", "FAILED"]
+    assert [run.data.tags["seqsweep.state"] for run in children] == states
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent_id}
+    assert [run.data.tags["seqsweep.trial"] for run in children] == ["0", "1", "2", "3"]
+    first = children[0]
+    assert first.info.run_name == "digits/0"
+    assert first.data.params == {"model": "gru", "optimizer.lr": "0.1"}
+    assert first.data.tags["seqsweep.study"] == "digits"
+    assert first.data.tags["device"] == "cpu"
+    assert first.data.tags["seqsweep.version.mlflow"].startswith("3.")
+    assert store.history(child_id, "val/accuracy") == [(0, 0.5), (1, 0.6), (2, 0.7)]
+    assert [file.path for file in store.client().list_artifacts(child_id)] == ["config.yaml"]
+    assert str(store.artifacts) in first.info.artifact_uri
+
+
+def test_the_experiment_holds_the_view_of_the_study(store: Any, study: StudyRecord) -> None:
+    with store.recorder(study) as recorder:
+        recorder.drain(60)
+        experiment = store.client().get_experiment(recorder.experiment_id)
+    view = experiment.tags["mlflow.sharedViewState.seqsweep-uid-of-digits"]
+    assert '"metrics.`best/val/accuracy`", "params.`model`", "params.`optimizer.lr`"' in view
+    assert '"orderByAsc": false' in view
+
+
+def test_original_times_are_kept(store: Any, study: StudyRecord) -> None:
+    folder = train(study.folder / "0")
+    began, ended = (record_times(folder)[place] for place in (0, -1))
+    with store.recorder(study) as recorder:
+        recorder.follow(folder, "0", trial=0)
+    info = store.run(kind="trial").info
+    assert (info.start_time, info.end_time) == (began, ended)
+
+
+def record_times(folder: Path) -> list[int]:
+    import json
+
+    return [json.loads(line)[1] for line in spool_file(folder).read_text().splitlines()]
+
+
+def test_not_a_number_and_infinity_are_stored_and_drained_again_without_a_second_row(
+    store: Any, study: StudyRecord
+) -> None:
+    values = [math.nan, math.inf, -math.inf, 1.0]
+    folder = study.folder / "0"
+    with Spool(folder) as spool:
+        for step, value in enumerate(values):
+            spool.log_metrics({"train/loss": value}, step)
+        spool.end("complete")
+    for _ in range(2):
+        with store.recorder(study) as recorder:
+            recorder.follow(folder, "0", trial=0)
+        spool_file(folder).with_suffix(".offset").unlink()
+    history = store.history(store.run(kind="trial").info.run_id, "train/loss")
+    assert [step for step, _ in history] == [0, 1, 2, 3]
+    assert math.isnan(history[0][1])
+    assert history[1][1] > 1e308 > -1e308 > history[2][1]
+
+
+def test_draining_again_from_the_beginning_adds_nothing(store: Any, study: StudyRecord) -> None:
+    folder = train(study.folder / "0", epochs=5)
+    for _ in range(3):
+        with store.recorder(study) as recorder:
+            recorder.follow(folder, "0", {"a": "b"}, {"c": 1}, trial=0)
+            recorder.finish("complete")
+        spool_file(folder).with_suffix(".offset").unlink()
+        spool_file(study.folder).with_suffix(".offset").unlink()
+    run = store.run(kind="trial")
+    assert run.info.status == "FINISHED"
+    assert [step for step, _ in store.history(run.info.run_id, "val/accuracy")] == list(range(5))
+
+
+def test_a_test_after_the_end_belongs_to_the_same_finished_run(store: Any, study: StudyRecord) -> None:
+    folder = train(study.folder / "0")
+    with store.recorder(study) as recorder:
+        recorder.follow(folder, "0", trial=0)
+        recorder.drain(60)
+        with Spool(folder) as spool:
+            spool.log_metrics({"test/accuracy": 0.9}, 2)
+        recorder.follow(folder, "0", trial=0)
+    run = store.run(kind="trial")
+    assert run.data.metrics["test/accuracy"] == 0.9
+    assert run.info.status == "FINISHED"
+
+
+def test_another_attempt_after_a_failure_runs_again_in_the_same_run(store: Any, study: StudyRecord) -> None:
+    folder = train(study.folder / "0", "failed", epochs=2)
+    with store.recorder(study) as recorder:
+        recorder.follow(folder, "0", trial=0)
+        recorder.drain(60)
+        with Spool(folder) as spool:
+            spool.log_metrics({"val/accuracy": 0.1}, 1)
+            spool.log_metrics({"val/accuracy": 0.9}, 2)
+        recorder.follow(folder, "0", trial=0)
+        recorder.drain(60)
+        running = store.run(kind="trial")
+        assert running.info.status == "RUNNING"
+        assert "seqsweep.state" not in running.data.tags
+        with Spool(folder) as spool:
+            spool.end("complete")
+        recorder.follow(folder, "0", trial=0)
+    run = store.run(kind="trial")
+    assert (run.info.status, run.data.tags["seqsweep.state"]) == ("FINISHED", "complete")
+    assert store.history(run.info.run_id, "val/accuracy") == [(0, 0.5), (1, 0.6), (2, 0.9)]
+
+
+def test_an_interrupted_study_goes_on_in_the_same_runs(store: Any, study: StudyRecord) -> None:
+    folder = train(study.folder / "0", None, epochs=2)
+    with store.recorder(study) as recorder:
+        recorder.follow(folder, "0", trial=0)
+        recorder.finish("interrupted")
+    assert store.run(kind="study").info.status == "KILLED"
+    assert store.run(kind="trial").info.status == "RUNNING"
+    with store.recorder(study) as recorder:
+        train(folder, "complete", epochs=4)
+        recorder.follow(folder, "0", trial=0)
+        recorder.drain(60)
+        assert store.run(kind="study").info.status == "RUNNING"
+        recorder.finish("complete")
+    assert store.run(kind="study").info.status == "FINISHED"
+    assert [step for step, _ in store.history(store.run(kind="trial").info.run_id, "val/accuracy")] == [
+        0,
+        1,
+        2,
+        3,
+    ]
+
+
+def test_a_finished_study_opened_again_is_left_as_it_is(store: Any, study: StudyRecord) -> None:
+    for _ in range(2):
+        with store.recorder(study) as recorder:
+            recorder.follow(train(study.folder / "0"), "0", trial=0)
+            recorder.finish("complete")
+        end = store.run(kind="study").info.end_time
+    with store.recorder(study) as recorder:
+        recorder.follow(study.folder / "0", "0", trial=0)
+        recorder.finish("complete")
+    run = store.run(kind="study")
+    assert (run.info.status, run.info.end_time) == ("FINISHED", end)
+
+
+def test_studies_of_one_name_are_two(store: Any, tmp_path: Path) -> None:
+    for uid in ("first", "second"):
+        with store.recorder(StudyRecord("digits", uid, directory=tmp_path / uid)):
+            pass
+    assert len(store.runs(kind="study", study="digits")) == 2
+
+
+def test_a_single_run_is_found_again_by_its_folder(store: Any, tmp_path: Path) -> None:
+    folder = train(tmp_path / "outputs" / "1", None, epochs=2)
+    for state in (None, "complete"):
+        with store.recorder() as recorder:
+            recorder.follow(folder, "digits", params={"seed": 1})
+            train(folder, state)  # type: ignore[arg-type]
+    run = store.run(kind="run")
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"seed": "1", "optimizer.lr": "0.1"}
+    assert "mlflow.parentRunId" not in run.data.tags
+
+
+def test_another_store_gets_everything(store: Any, study: StudyRecord, empty_store: Path) -> None:
+    folder = train(study.folder / "0")
+    with store.recorder(study) as recorder:
+        recorder.follow(folder, "0", trial=0)
+    (store.folder / "mlflow.db").write_bytes(empty_store.read_bytes())
+    with store.recorder(study) as recorder:
+        recorder.follow(folder, "0", trial=0)
+    assert len(store.history(store.run(kind="trial").info.run_id, "val/accuracy")) == 3
+
+
+def test_what_mlflow_would_refuse_is_cut_and_batched(store: Any, study: StudyRecord) -> None:
+    folder = study.folder / "0"
+    with Spool(folder) as spool:
+        spool.log_params({f"p{number}": "x" * 7000 for number in range(130)})
+        spool.log_params({"p0": "changed", "a//b/../c?": 1})
+        spool.set_tags({f"t{number}": "y" * 9000 for number in range(130)})
+        for step in range(2500):
+            spool.log_metrics({"m@1": step, "k" * 300: step}, step)
+    with store.recorder(study) as recorder:
+        recorder.follow(folder, "0", params={"p1": "given first"}, trial=0)
+    run = store.run(kind="trial")
+    assert len(run.data.params) == 131
+    assert run.data.params["p1"] == "given first"
+    assert run.data.params["p0"].startswith("xxx")
+    assert run.data.params["p0"].endswith("… (cut)")
+    assert len(run.data.params["p0"]) == 6000
+    assert run.data.params["a/b/c_"] == "1"
+    assert len(run.data.tags["t129"]) == 8000
+    assert [step for step, _ in store.history(run.info.run_id, "m_1")] == list(range(2500))
+    assert len(store.history(run.info.run_id, clean_key("k" * 300))) == 2500
+
+
+def test_keys_that_are_cut_stay_different() -> None:
+    assert clean_key("k" * 300 + "a") != clean_key("k" * 300 + "b")
+    assert len(clean_key("k" * 300)) == 250
+
+
+def test_an_artifact_that_is_gone_stops_nothing(
+    store: Any, study: StudyRecord, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = train(study.folder / "0")
+    (folder / "config.yaml").unlink()
+    with store.recorder(study) as recorder:
+        recorder.follow(folder, "0", trial=0)
+    assert store.run(kind="trial").info.status == "FINISHED"
+    assert "config.yaml is gone" in caplog.text
+
+
+def test_an_answer_that_was_lost_makes_no_second_run(
+    store: Any, study: StudyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    create = MlflowStore.create
+    lost: list[str] = []
+
+    def create_and_lose(self: MlflowStore, name: str, tags: Any, start_ms: int) -> str:
+        run_id = create(self, name, tags, start_ms)
+        if name not in lost:
+            lost.append(name)
+            raise MlflowException("connection reset")
+        return run_id
+
+    monkeypatch.setattr(MlflowStore, "create", create_and_lose)
+    with store.recorder(study) as recorder:
+        recorder.follow(train(study.folder / "0"), "0", trial=0)
+        recorder.follow(train(store.folder / "other"), "other")
+    assert sorted(lost) == ["0", "digits", "other"]
+    assert len(store.runs()) == 3
+    assert {run.info.status for run in store.runs(state="complete")} == {"FINISHED"}
+
+
+def test_a_run_deleted_meanwhile_is_told_and_stops_no_other(store: Any, study: StudyRecord) -> None:
+    recorder = store.recorder(study)
+    recorder.follow(train(study.folder / "0", None), "0", trial=0)
+    recorder.drain(60)
+    store.client().delete_run(recorder.run_id(study.folder / "0"))
+    train(study.folder / "0", "complete", epochs=5)
+    recorder.follow(train(study.folder / "1"), "1", trial=1)
+    with pytest.raises(StoreError, match=r"not recorded in sqlite.*digits/0"):
+        recorder.close()
+    recorder.close()
+    assert store.run(trial="1").info.status == "FINISHED"
+
+
+def test_a_folder_deleted_meanwhile_stops_no_other(store: Any, study: StudyRecord) -> None:
+    import shutil
+
+    recorder = store.recorder(study)
+    recorder.follow(train(study.folder / "0", None), "0", trial=0)
+    recorder.drain(60)
+    train(study.folder / "0", "complete", epochs=9)
+    shutil.rmtree(study.folder / "0")
+    recorder.follow(train(study.folder / "1"), "1", trial=1)
+    recorder.close()
+    assert store.run(trial="1").info.status == "FINISHED"
+
+
+def test_a_deleted_experiment_says_how_to_bring_it_back(store: Any, study: StudyRecord) -> None:
+    client = store.client()
+    client.delete_experiment(client.create_experiment("tests"))
+    recorder = store.recorder(study, patience=0.0)
+    with pytest.raises(StoreError, match=r"mlflow experiments restore --experiment-id 1"):
+        recorder.close()
+
+
+def test_a_store_that_is_away_keeps_everything_for_the_next_recorder(store: Any, study: StudyRecord) -> None:
+    folder = train(study.folder / "0")
+    recorder = Recorder("http://127.0.0.1:9", "tests", store.artifacts, study, interval=0.05, patience=0.0)
+    recorder.follow(folder, "0", trial=0)
+    recorder.study({"best/val/accuracy": 0.7})
+    assert not recorder.drain(0.2)
+    with pytest.raises(
+        StoreError, match=r"http://127.0.0.1:9 cannot be written to.*9 records of 2 runs wait"
+    ):
+        recorder.close()
+    assert Place.load(folder).waiting(folder) == 7
+    with store.recorder(study) as recorder:
+        recorder.follow(folder, "0", trial=0)
+    assert store.run(kind="trial").info.status == "FINISHED"
+    assert store.run(kind="study").data.metrics == {"best/val/accuracy": 0.7}
+
+
+def test_a_mistake_of_ours_is_raised_by_close(
+    store: Any, study: StudyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: MlflowStore, tags: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(MlflowStore, "find", broken)
+    recorder = store.recorder(study)
+    assert not recorder.drain(60)
+    with pytest.raises(ZeroDivisionError):
+        recorder.close()
+
+
+def test_a_recorder_without_a_study_has_no_parent(store: Any) -> None:
+    with store.recorder() as recorder, pytest.raises(ValueError, match="no study"):
+        recorder.finish("complete")
+
+
+def test_starting_waits_for_nothing_and_says_nothing(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from seqsweep.tracking import Recorder;"
+        "began = time.perf_counter(); recorder = Recorder(sys.argv[1], 'x', Path(sys.argv[2]), None);"
+        "seconds = time.perf_counter() - began; recorder.drain(); recorder.close();"
+        "assert 'torch' not in sys.modules; assert seconds < 0.5, seconds"
+    )
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"sqlite:///{tmp_path}/new/mlflow.db", str(tmp_path / "a")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), time.perf_counter() - began

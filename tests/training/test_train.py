@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from seqsweep import training
+from seqsweep.errors import ConfigError, DataError
+from seqsweep.protocol import Complete, LocalContext, Pruned
+from seqsweep.tasks import Classification
+from seqsweep.tracking import MemoryTracker
+from seqsweep.training import Goal, build, train
+from training.tiny import STEPS, Answering, config, tiny
+
+ENDS = [STEPS * epoch for epoch in range(1, 5)]
+
+
+@pytest.fixture
+def tracker() -> MemoryTracker:
+    return MemoryTracker()
+
+
+def test_a_run_is_recorded(tmp_path: Path, tracker: MemoryTracker) -> None:
+    context = LocalContext(tmp_path)
+    outcome = train(tiny(), context=context, tracker=tracker)
+    assert isinstance(outcome, Complete)
+    assert tracker.state == "complete"
+
+    accuracy = dict(tracker.metrics["val/accuracy"])
+    assert list(accuracy) == ENDS
+    assert [step for step, _ in tracker.metrics["train/loss"]] == [
+        3,
+        6,
+        8,
+        9,
+        12,
+        15,
+        16,
+        18,
+        21,
+        24,
+        27,
+        30,
+        32,
+    ]
+    assert set(outcome.detail) == {*Classification.metrics, "test/loss", "test/accuracy", "test/macro_f1"}
+    assert outcome.values == (max(accuracy.values()),)
+    [(best_step, best)] = tracker.metrics["best/val/accuracy"]
+    assert best == outcome.values[0] == accuracy[best_step]
+    assert best_step == min(step for step, value in accuracy.items() if value == best)
+    for name in Classification.metrics:
+        assert tracker.last(f"best/{name}") == dict(tracker.metrics[name])[best_step] == outcome.detail[name]
+    assert tracker.last("system/steps_per_second") > 0
+    assert context.reports == [(value, step) for step, value in accuracy.items()]
+
+    assert tracker.params["optimizer.lr"] == 0.02
+    assert tracker.params["model._target_"] == "seqsweep.models.GRU"
+    assert tracker.tags["seqsweep.device"] == "cpu"
+    assert tracker.tags["seqsweep.threads"] == str(torch.get_num_threads())
+    assert [path.name for path, _ in tracker.artifacts] == ["config.yaml", "best.ckpt"]
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text()) == config()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".seqsweep", "best.ckpt", "config.yaml"]
+
+
+def test_a_run_is_a_function_of_its_configuration(tmp_path: Path) -> None:
+    runs = []
+    for name, noise in (("a", 1), ("b", 2)):
+        torch.manual_seed(noise)
+        (tmp_path / name).mkdir()
+        tracker = MemoryTracker()
+        built = tiny(model__dropout=0.3)
+        before = torch.get_rng_state()
+        train(built, context=LocalContext(tmp_path / name), tracker=tracker)
+        assert torch.equal(before, torch.get_rng_state())
+        runs.append({key: value for key, value in tracker.metrics.items() if not key.startswith("system/")})
+    assert runs[0] == runs[1]
+
+
+def test_the_best_checkpoint_is_plain(tmp_path: Path, tracker: MemoryTracker) -> None:
+    outcome = train(tiny(), context=LocalContext(tmp_path), tracker=tracker)
+    assert isinstance(outcome, Complete)
+    checkpoint = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    assert checkpoint["seqsweep"]["config"] == config()
+    assert checkpoint["seqsweep"]["spec"]["output_size"] == 2
+    assert "optimizer_states" not in checkpoint
+    built = tiny(seed=99)
+    loaded = Classification.load_from_checkpoint(
+        tmp_path / "best.ckpt",
+        model=built.model,
+        spec=built.spec,
+        optimizer=torch.optim.Adam,
+        weights_only=True,
+    )
+    measures = loaded.make_measures()
+    for batch in built.data.val_dataloader():
+        loaded.measure(measures, batch)
+    assert measures["accuracy"].compute().item() == outcome.values[0]
+
+
+def test_a_goal_of_ones_own(tmp_path: Path, tracker: MemoryTracker) -> None:
+    context = LocalContext(tmp_path)
+    goal = Goal("val/loss", "minimize", test=False, report=False)
+    outcome = train(tiny(), context=context, tracker=tracker, goal=goal)
+    assert isinstance(outcome, Complete)
+    assert outcome.values == (min(value for _, value in tracker.metrics["val/loss"]),)
+    assert context.reports == []
+    assert not any(name.startswith("test/") for name in tracker.metrics)
+
+
+def test_a_metric_that_the_task_does_not_log(tmp_path: Path, tracker: MemoryTracker) -> None:
+    with pytest.raises(ConfigError) as caught:
+        train(tiny(), context=LocalContext(tmp_path), tracker=tracker, goal=Goal("val/acuracy"))
+    assert str(caught.value) == (
+        "metric=val/acuracy: the task logs val/loss, val/accuracy, val/macro_f1; did you mean 'val/accuracy'?"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pruned(tmp_path: Path, tracker: MemoryTracker) -> None:
+    context = Answering(tmp_path)
+    context.stop = 2
+    outcome = train(tiny(), context=context, tracker=tracker)
+    values = [value for _, value in tracker.metrics["val/accuracy"]]
+    assert len(values) == 2
+    assert outcome == Pruned(max(values))
+    assert tracker.state == "pruned"
+    assert tracker.last("best/val/accuracy") == max(values)
+    assert (tmp_path / "best.ckpt").is_file()
+    assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_pruned_at_the_last_validation(tmp_path: Path, tracker: MemoryTracker) -> None:
+    context = Answering(tmp_path)
+    context.stop = 4
+    assert isinstance(train(tiny(), context=context, tracker=tracker), Pruned)
+
+
+def test_a_checkpoint_is_written_before_its_report_leaves(tmp_path: Path, tracker: MemoryTracker) -> None:
+    class Looking(LocalContext):
+        def report(self, value: float, step: int) -> bool:
+            last = torch.load(self.directory / "last.ckpt", weights_only=True)
+            assert last["global_step"] == step
+            assert (self.directory / "best.ckpt").is_file()
+            seen.append(step)
+            return True
+
+    seen: list[int] = []
+    train(tiny(), context=Looking(tmp_path), tracker=tracker)
+    assert seen == ENDS
+
+
+def test_all_checkpoints_are_kept_on_request(tmp_path: Path, tracker: MemoryTracker) -> None:
+    train(tiny(tracking__keep_checkpoints="all"), context=LocalContext(tmp_path), tracker=tracker)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == ENDS[-1]
+
+
+class Watching(Callback):
+    """A user's callback that looks for the metrics under their names."""
+
+    seen: list[dict[str, float]] = []  # noqa: RUF012 - emptied by the test
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.seen.append({name: float(value) for name, value in trainer.callback_metrics.items()})
+
+
+def test_users_callbacks_see_the_metrics(tmp_path: Path, tracker: MemoryTracker) -> None:
+    Watching.seen.clear()
+    callbacks = [
+        {"_target_": "training.test_train.Watching"},
+        {
+            "_target_": "lightning.pytorch.callbacks.EarlyStopping",
+            "monitor": "val/loss",
+            "stopping_threshold": 1e9,
+        },
+    ]
+    # the module that the target names is imported anew: it is not this one
+    outcome = train(tiny(trainer__callbacks=callbacks), context=LocalContext(tmp_path), tracker=tracker)
+    assert isinstance(outcome, Complete)
+    assert [step for step, _ in tracker.metrics["val/loss"]] == [STEPS]
+    from training import test_train
+
+    assert set(test_train.Watching.seen[0]) == set(Classification.metrics)
+
+
+def test_validation_now_and_then(tmp_path: Path, tracker: MemoryTracker) -> None:
+    context = LocalContext(tmp_path)
+    train(tiny(trainer__check_val_every_n_epoch=2), context=context, tracker=tracker)
+    assert [step for step, _ in tracker.metrics["val/loss"]] == [ENDS[1], ENDS[3]]
+    assert set(ENDS) <= {step for step, _ in tracker.metrics["train/loss"]}
+    assert [step for _, step in context.reports] == [ENDS[1], ENDS[3]]
+
+
+def test_accumulation_counts_optimiser_steps(tmp_path: Path, tracker: MemoryTracker) -> None:
+    built = tiny(trainer__accumulate_grad_batches=3, trainer__max_epochs=3, trainer__log_every_n_steps=1)
+    train(built, context=LocalContext(tmp_path), tracker=tracker)
+    assert [step for step, _ in tracker.metrics["train/loss"]] == list(range(1, 10))
+    assert [step for step, _ in tracker.metrics["val/loss"]] == [3, 6, 9]
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "_partial_": True, "T_max": 4},
+        {
+            "_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau",
+            "_partial_": True,
+            "patience": 0,
+            "threshold": 9.0,
+        },
+    ],
+)
+def test_schedules_are_stepped_once_an_epoch(
+    tmp_path: Path, tracker: MemoryTracker, scheduler: dict[str, Any]
+) -> None:
+    built = tiny(scheduler=scheduler, tracking__keep_checkpoints="all")
+    train(built, context=LocalContext(tmp_path), tracker=tracker)
+    rate = torch.load(tmp_path / "last.ckpt", weights_only=True)["optimizer_states"][0]["param_groups"][0][
+        "lr"
+    ]
+    if "T_max" in scheduler:
+        assert rate == pytest.approx(0, abs=1e-9)
+    else:
+        assert rate == pytest.approx(0.02 * 0.1**4)
+
+
+def test_test_of_a_finished_run(tmp_path: Path, tracker: MemoryTracker) -> None:
+    goal = Goal("val/accuracy", "maximize", test=False)
+    train(tiny(), context=LocalContext(tmp_path), tracker=tracker, goal=goal)
+    metrics = training.test(tiny(), directory=tmp_path, tracker=tracker)
+    assert set(metrics) == {"test/loss", "test/accuracy", "test/macro_f1"}
+    assert tracker.metrics["test/accuracy"] == [
+        (tracker.metrics["best/val/loss"][0][0], metrics["test/accuracy"])
+    ]
+    (tmp_path / "best.ckpt").unlink()
+    with pytest.raises(DataError, match=r"best\.ckpt: no such checkpoint"):
+        training.test(tiny(), directory=tmp_path, tracker=tracker)
+
+
+def test_nothing_is_said_on_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    train(tiny(), context=LocalContext(tmp_path), tracker=MemoryTracker())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_goal() -> None:
+    goal = Goal("val/loss", "minimize")
+    assert goal.better(1.0, None)
+    assert goal.better(1.0, 2.0)
+    assert not goal.better(2.0, 2.0)
+    assert not goal.better(math.nan, None)
+    assert Goal.of(Classification) == Goal("val/accuracy", "maximize", test=True, report=True)
+    with pytest.raises(ConfigError, match="direction=up: expected one of minimize, maximize"):
+        Goal("val/loss", "up")  # type: ignore[arg-type]
+
+
+def test_seq2seq_trains(tmp_path: Path, tracker: MemoryTracker) -> None:
+    built = build(
+        config(
+            data={"_target_": "training.pairs.Copying", "batch_size": 16, "seed": 0},
+            model={
+                "_target_": "seqsweep.models.Seq2Seq",
+                "_partial_": True,
+                "hidden_size": 32,
+                "dropout": 0.1,
+            },
+            task={"_target_": "seqsweep.tasks.Seq2Seq", "_partial_": True, "teacher_forcing": 0.9},
+            trainer__max_epochs=12,
+        )
+    )
+    outcome = train(built, context=LocalContext(tmp_path), tracker=tracker)
+    assert isinstance(outcome, Complete), outcome
+    assert outcome.values[0] > 0.8
+    assert outcome.detail["test/exact_match"] > 0.8
