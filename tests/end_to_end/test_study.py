@@ -9,6 +9,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+
 from end_to_end.driving import STUDY, Driver, all_gone, check_study, run, stored_runs
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]

@@ -52,7 +52,7 @@ class Recording:
         tracking = plan.tracking
         uri = tracking["uri"] or paths.tracking_uri()
         self._recorder = Recorder(uri, tracking["experiment"], paths.artifacts(), record)
-        # What a killed driver had not drained is drained now; a folder with nothing new costs next to nothing.
+        # What a killed driver had not drained is drained now; a folder with nothing new costs little.
         for trial in self._study.finished():
             self.follow(trial.number, trial.params)
         return self

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from omegaconf import OmegaConf
 
 from seqsweep import paths
 from seqsweep.protocol import Complete, Outcome, Pruned
@@ -41,7 +41,7 @@ def write_config(directory: Path, config: Mapping[str, Any]) -> Path:
     """Write the resolved configuration."""
     path = directory / CONFIG
     with replacing(path) as part:
-        part.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        part.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
     return path
 
 
