@@ -144,8 +144,8 @@ def check_study(folder: Path, name: str, n_trials: int, epochs: int) -> None:
                 assert stored.data.params[key] == str(value)
         history = client.get_metric_history(stored.info.run_id, "val/accuracy")
         steps = [metric.step for metric in history]
-        assert len(steps) == epochs
-        assert steps == sorted(set(steps))
+        assert len(steps) == epochs, trial.number
+        assert steps == sorted(set(steps)), trial.number
         assert stored.data.metrics["best/val/accuracy"] == trial.value == max(m.value for m in history)
         artifacts = {artifact.path for artifact in client.list_artifacts(stored.info.run_id)}
         assert {"config.yaml", "best.ckpt"} <= artifacts

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from seqsweep.errors import ConfigError
 from seqsweep.protocol import Complete, Interrupted, LocalContext, Outcome, Pruned
-from seqsweep.tracking import MemoryTracker
+from seqsweep.tracking import MemoryTracker, Spool
 from seqsweep.training import build, train
 from training.tiny import STEPS, Answering, config
 
@@ -106,6 +107,18 @@ def test_a_run_killed_at_a_report_ends_as_if_undisturbed(tmp_path: Path, schedul
     assert [step for _, step in context.reports] == [STEPS * n for n in range(epoch, 5)]
     assert equal(weights(part), weights(tmp_path / "whole"))
     assert equal(weights(part, "best.ckpt"), weights(tmp_path / "whole", "best.ckpt"))
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_what_a_checkpoint_covers_is_on_disk_before_it(tmp_path: Path, epoch: int) -> None:
+    with Spool(tmp_path, interval=3600.0) as unhurried:
+        with pytest.raises(Killed):
+            train(build(config(**OPTIONS)), context=Dying(tmp_path, at=STEPS * epoch), tracker=unhurried)
+        kept = (tmp_path / ".seqsweep" / "spool.jsonl").read_text()  # all that SIGKILL would leave
+    assert (tmp_path / "last.ckpt").is_file()
+    recorded = [json.loads(line) for line in kept.splitlines()]
+    validated = [step for kind, _, step, *rest in (r for r in recorded if r[0] == "m") if "val/loss" in rest[0]]
+    assert validated == [STEPS * n for n in range(1, epoch + 1)]
 
 
 @pytest.mark.parametrize("steps", [1, STEPS + 3, 3 * STEPS])

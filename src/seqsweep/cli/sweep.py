@@ -129,8 +129,8 @@ class _Driver:
         best = self.study.best()
         assert best is not None
         folder = self.plan.folder / str(best.number)
-        recording.follow(best.number, best.params)
         outcome = self.trials.test(executor, best, folder)
+        recording.follow(best.number, best.params)  # its record was complete; it has grown
         if outcome is not None and not isinstance(outcome, Complete):
             recording.message(f"testing the best trial, {best.number}, failed: {outcome}")
             return

@@ -192,6 +192,8 @@ class TrialCallback(Callback):
             with folder.replacing(self._context.directory / folder.BEST) as part:
                 trainer.save_checkpoint(part, weights_only=True)
             self._improved = False
+        # What the checkpoint covers will not be logged again: it has to be on disk before.
+        self._tracker.flush()
         assert task.generator is not None
         self._generators = {"masks": task.generator.get_state(), "global": torch.get_rng_state()}
         with folder.replacing(self._context.directory / folder.LAST) as part:
