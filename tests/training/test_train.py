@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from seqsweep import training
 from seqsweep.errors import ConfigError, DataError
-from seqsweep.protocol import Complete, LocalContext, Pruned
+from seqsweep.protocol import Complete, LocalContext, Pruned, Slot
 from seqsweep.tasks import Classification
 from seqsweep.tracking import MemoryTracker
 from seqsweep.training import Goal, build, train
@@ -79,6 +79,20 @@ def test_a_run_is_a_function_of_its_configuration(tmp_path: Path) -> None:
         assert torch.equal(before, torch.get_rng_state())
         runs.append({key: value for key, value in tracker.metrics.items() if not key.startswith("system/")})
     assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize(("share", "asked", "used"), [(1, None, 1), (2, None, 2), (1, 2, 2)])
+def test_threads_are_the_slots_share_or_what_is_asked_for(
+    tmp_path: Path, tracker: MemoryTracker, share: int, asked: int | None, used: int
+) -> None:
+    before = torch.get_num_threads()
+    try:
+        context = LocalContext(tmp_path, slot=Slot(id=0, threads=share))
+        train(build(config() | {"threads": asked}), context=context, tracker=tracker)
+        assert torch.get_num_threads() == used
+    finally:
+        torch.set_num_threads(before)
+    assert tracker.tags["seqsweep.threads"] == str(used)
 
 
 def test_the_best_checkpoint_is_plain(tmp_path: Path, tracker: MemoryTracker) -> None:

@@ -48,6 +48,7 @@ def train(built: Built, *, context: JobContext, tracker: Tracker, goal: Goal | N
         built: from `build`.
         context: the job's side of the executor; `seqsweep.protocol.LocalContext` without one.
             Its slot's threads are used, unless the configuration names a number of them.
+            Its slot's threads are used, unless the configuration names a number of them.
         tracker: where parameters, metrics and files go. It is told the end, but not closed.
         goal: what is best; None means the task's own.
 
@@ -64,6 +65,8 @@ def train(built: Built, *, context: JobContext, tracker: Tracker, goal: Goal | N
     known = folder.read_outcome(context.directory, built.config)
     if known is not None:
         return known
+    # How sums are split among threads decides their last bits.
+    torch.set_num_threads(built.config.get("threads") or context.slot.threads)
     with quiet(), keeping_sigint(), seeding.isolated(built.seed, "other"):
         return _Run(built, context, tracker, goal).outcome()
 
