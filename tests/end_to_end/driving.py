@@ -113,10 +113,10 @@ def run(folder: Path, *arguments: str, timeout: float = 600) -> subprocess.Compl
     )
 
 
-def stored_runs(folder: Path) -> tuple[list[Run], list[Run]]:
+def stored_runs(folder: Path, project: str = "seqsweep") -> tuple[list[Run], list[Run]]:
     """Parent and child Runs in the folder's MLflow store."""
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("seqsweep")
+    experiment = client.get_experiment_by_name(project)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
     children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]

@@ -117,7 +117,9 @@ def test_what_a_checkpoint_covers_is_on_disk_before_it(tmp_path: Path, epoch: in
         kept = (tmp_path / ".seqsweep" / "spool.jsonl").read_text()  # all that SIGKILL would leave
     assert (tmp_path / "last.ckpt").is_file()
     recorded = [json.loads(line) for line in kept.splitlines()]
-    validated = [step for kind, _, step, *rest in (r for r in recorded if r[0] == "m") if "val/loss" in rest[0]]
+    validated = [
+        step for kind, _, step, *rest in (r for r in recorded if r[0] == "m") if "val/loss" in rest[0]
+    ]
     assert validated == [STEPS * n for n in range(1, epoch + 1)]
 
 

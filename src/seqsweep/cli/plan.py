@@ -51,8 +51,6 @@ class Plan:
         if not space.parameters:
             raise StudyError(f"study '{name}' searches nothing: expected hydra.sweeper.params")
         folder = paths.study_folder(name)
-        config.hydra.sweep.dir = str(folder)
-        config.hydra.sweep.subdir = "${hydra.job.num}"
         return cls(
             application,
             _settings(name, sweeper, space, application.native),
@@ -63,7 +61,13 @@ class Plan:
 
     def compose(self, number: int, values: Mapping[str, Any]) -> DictConfig:
         """The composed configuration of a trial, its `hydra` node included."""
-        return self.application.compose(self.space.overrides(values), number)
+        from omegaconf import read_write
+
+        config = self.application.compose(self.space.overrides(values), number)
+        with read_write(config):
+            config.hydra.sweep.dir = str(self.folder)
+            config.hydra.sweep.subdir = str(number)
+        return config
 
     @property
     def tracking(self) -> dict[str, Any]:
