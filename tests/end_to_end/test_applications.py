@@ -8,6 +8,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+
 from end_to_end.driving import stored_runs
 
 pytestmark = pytest.mark.timeout(300)
