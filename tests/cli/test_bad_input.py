@@ -74,6 +74,7 @@ SWEEP = [
     (["digits", "hydra.sweeper.trials=5"], "no such key; did you mean 'hydra.sweeper.n_trials'?"),
     (["digits", "hydra.sweeper.sampler._target_=optuna.samplers.TPSampler"], "did you mean 'optuna.samplers.TPESampler'?"),
     (["digits", "+hydra.sweeper.sampler.sed=1"], "hydra.sweeper.sampler: optuna.samplers.TPESampler"),
+    (["digits", "hydra.sweeper.enqueue=[{model: grv}]"], "hydra.sweeper.enqueue: model=grv lies outside"),
     (["digits", "hydra.sweeper.seeds=3"], "hydra.sweeper.seeds=3: not supported yet"),
     (["digits", "hydra.launcher.stack=4"], "hydra.launcher.stack=4: not supported yet"),
     (["digits", "hydra.launcher.workers=0"], "hydra.launcher.workers=0: expected an integer of at least 1"),

@@ -270,6 +270,81 @@ def test_a_reopened_study_does_not_repeat_itself(
     assert len(set(drawn)) == 12
 
 
+FEW = SearchSpace.parse({"x": "choice(1, 2)", "kind": "choice(a, b)"})
+
+
+@pytest.mark.parametrize("sampler", [random, tpe])
+def test_a_completed_configuration_is_copied_and_not_run_again(
+    storage: str, tmp_path: Path, sampler: Callable[[int | None], optuna.samplers.BaseSampler]
+) -> None:
+    ran: list[int] = []
+
+    def counted(values: dict[str, Any], context: JobContext) -> Outcome:
+        ran.append(context.trial)
+        return Complete((values["x"] + context.trial / 100,))
+
+    for total in (6, 12):
+        run(open_study(storage, sampler, space=FEW), counted, Budget(total), tmp_path, slots=1)
+    finished = open_study(storage, sampler, space=FEW).finished()
+    assert [trial.number for trial in finished] == list(range(12))
+    configurations = {tuple(sorted(trial.params.items())) for trial in finished}
+    # Drawn again while there is anything new: all four come, and each runs once.
+    assert len(configurations) == len(ran) == 4
+    values = {tuple(sorted(trial.params.items())): trial.value for trial in finished if trial.number in ran}
+    assert all(trial.value == values[tuple(sorted(trial.params.items()))] for trial in finished)
+
+
+def test_a_failed_configuration_is_not_copied(storage: str, tmp_path: Path) -> None:
+    ran: list[int] = []
+
+    def failing(values: dict[str, Any], context: JobContext) -> Outcome:
+        ran.append(context.trial)
+        raise ValueError
+
+    run(open_study(storage, space=FEW), failing, Budget(7), tmp_path)
+    assert sorted(ran) == list(range(7))
+
+
+@settings(max_examples=15, deadline=None)
+@given(cut=st.integers(1, 9))
+def test_redraws_do_not_depend_on_interruptions(cut: int) -> None:
+    def asked(*budgets: int) -> list[dict[str, Any]]:
+        storage = optuna.storages.InMemoryStorage()
+        for budget in budgets:
+            study = open_study(storage, space=FEW)  # type: ignore[arg-type]  # Optuna takes either
+            run(study, square, Budget(budget), Path(), slots=1)
+        return [trial.params for trial in study.finished()]
+
+    assert asked(cut, 10) == asked(10)
+
+
+def test_enqueued_configurations_come_first_and_once(storage: str, tmp_path: Path) -> None:
+    first = [{"x": 0.5, "kind": "b"}, {"x": -0.5}]
+    for total in (1, 4):
+        study = open_study(storage)
+        study.enqueue(first)
+        run(study, square, Budget(total), tmp_path, slots=1)
+    finished = open_study(storage).finished()
+    assert len(finished) == 4
+    assert finished[0].params == first[0]
+    assert finished[1].params["x"] == -0.5
+    assert len({trial.params["x"] for trial in finished}) == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"y": 1}, "y is not searched: expected x, kind"),
+        ({"x": 2.0}, "x=2.0 lies outside"),
+        ({"kind": "c"}, "kind=c lies outside"),
+        ({"x": True}, "x=True lies outside"),
+    ],
+)
+def test_an_enqueued_configuration_outside_the_space_is_refused(values: dict[str, Any], reason: str) -> None:
+    with pytest.raises(StudyError, match=reason):
+        SPACE.check(values)
+
+
 def test_another_direction_is_refused(storage: str) -> None:
     open_study(storage)
     with pytest.raises(StudyError, match="stored with direction minimize, not maximize"):

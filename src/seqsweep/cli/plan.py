@@ -30,6 +30,8 @@ class Plan:
     space: SearchSpace
     budget: Budget
     folder: Path
+    enqueue: tuple[dict[str, Any], ...] = ()
+    """Configurations to try first."""
 
     @classmethod
     def read(
@@ -50,6 +52,8 @@ class Plan:
         space = SearchSpace.parse(sweeper["params"], arguments, sweeper["conditional"])
         if not space.parameters:
             raise StudyError(f"study '{name}' searches nothing: expected hydra.sweeper.params")
+        for values in sweeper["enqueue"]:
+            space.check(values)
         folder = paths.study_folder(name)
         return cls(
             application,
@@ -57,6 +61,7 @@ class Plan:
             space,
             _budget(sweeper, config.hydra.launcher.retries),
             folder,
+            tuple(sweeper["enqueue"]),
         )
 
     def compose(self, number: int, values: Mapping[str, Any]) -> DictConfig:
@@ -122,7 +127,7 @@ def _settings(name: str, sweeper: dict[str, Any], space: SearchSpace, native: bo
 
 
 def _budget(sweeper: dict[str, Any], retries: int) -> Budget:
-    for key, only in (("seeds", 1), ("enqueue", []), ("on_change", "stop")):
+    for key, only in (("seeds", 1), ("on_change", "stop")):
         if sweeper[key] != only:
             raise ConfigError(f"hydra.sweeper.{key}={sweeper[key]}: not supported yet: expected {only}")
     optional = {

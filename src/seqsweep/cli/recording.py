@@ -15,6 +15,8 @@ from seqsweep.reporting.live import LiveView
 from seqsweep.tracking import Recorder, Spool, StudyRecord
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
     from seqsweep.cli.plan import Plan
     from seqsweep.cli.trials import Trials
     from seqsweep.sweeping import Study
@@ -93,6 +95,24 @@ class Recording:
         self._close_run(suggestion.number, state, value)
         text = str(getattr(outcome, "text", "") or getattr(outcome, "reason", ""))
         self.view.ended(suggestion.number, state, value, event.seconds if event else 0.0, text)
+        self.summary()
+
+    def copied(self, suggestion: Suggestion, original: FrozenTrial) -> None:
+        """A Run of its own, that says whose values it has."""
+        self._counts["complete"] += 1
+        folder = self._plan.folder / str(suggestion.number)
+        folder.mkdir(parents=True, exist_ok=True)
+        with Spool(folder) as spool:
+            spool.log_params(suggestion.values)
+            spool.set_tags({"seqsweep.copy_of": str(original.number)})
+            spool.log_metrics({f"best/{self._plan.settings.metrics[0]}": original.values[0]}, 0)
+            spool.end("complete")
+        self.follow(suggestion.number, suggestion.values)
+        self.view.started(suggestion.number, suggestion.values)
+        self.view.ended(suggestion.number, "complete", original.values[0], 0.0)
+        self.view.message(
+            f"trial {suggestion.number} is a copy of trial {original.number}, not trained again"
+        )
         self.summary()
 
     def _close_run(self, number: int, state: str, value: float | None) -> None:

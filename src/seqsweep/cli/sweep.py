@@ -51,6 +51,7 @@ def sweep(
 
 def _dry_run(plan: Plan) -> dict[str, Any]:
     study = Study.open(dataclasses.replace(plan.settings, storage=None), plan.space)
+    study.enqueue(plan.enqueue)
     for _ in range(min(DRY_RUN_TRIALS, plan.budget.n_trials)):
         suggestion = study.ask()
         plan.compose(suggestion.number, suggestion.values)
@@ -98,6 +99,7 @@ class _Driver:
 
     def _open(self, storage: BaseStorage) -> Study:
         study = Study.open(dataclasses.replace(self.plan.settings, storage=storage), self.plan.space)
+        study.enqueue(self.plan.enqueue)
         study.optuna.set_user_attr("seqsweep.n_trials", self.plan.budget.n_trials)
         study.optuna.set_user_attr("seqsweep.folder", str(self.plan.folder))
         return study

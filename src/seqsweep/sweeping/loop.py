@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from optuna.trial import FrozenTrial
+
 from seqsweep.protocol import (
+    Complete,
     Ended,
     Event,
     Executor,
@@ -37,6 +40,9 @@ class Observer(Protocol):
 
     def ended(self, suggestion: Suggestion, state: str, outcome: Outcome, event: Ended | None) -> None:
         """A trial is over and told: complete, pruned, failed or infeasible."""
+
+    def copied(self, suggestion: Suggestion, original: FrozenTrial) -> None:
+        """A trial took the values of an earlier one of the same configuration, and was not trained."""
 
     def message(self, text: str) -> None:
         """Something a person should know of."""
@@ -117,7 +123,19 @@ class Loop:
             return None
         if self._waiting:
             return self._waiting.pop(0)
-        return (self.study.ask(), 0) if self._may_ask() else None
+        while self._may_ask():
+            suggestion = self.study.ask()
+            if suggestion.copy_of is None:
+                return suggestion, 0
+            self._copy(suggestion, suggestion.copy_of)
+        return None
+
+    def _copy(self, suggestion: Suggestion, original: FrozenTrial) -> None:
+        """A configuration that has completed takes its values again without training."""
+        state = self.study.tell(suggestion, Complete(tuple(original.values)), 0.0)
+        self._count(state, suggestion.number)
+        for observer in self.observers:
+            observer.copied(suggestion, original)
 
     def _may_ask(self) -> bool:
         budget = self.budget

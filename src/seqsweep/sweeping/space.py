@@ -60,6 +60,21 @@ class Parameter:
             return f"{self.key}={self.texts[int(self.distribution.to_internal_repr(value))]}"
         return f"{self.key}={value!r}"
 
+    @property
+    def finite(self) -> bool:
+        """Whether the values can be enumerated."""
+        spread = self.distribution
+        return not isinstance(spread, FloatDistribution) or spread.step is not None
+
+    def contains(self, value: object) -> bool:
+        """Whether `value` is one of the parameter's."""
+        spread = self.distribution
+        if isinstance(spread, CategoricalDistribution):
+            return any(type(value) is type(choice) and value == choice for choice in spread.choices)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return bool(spread._contains(float(value)))
+
     def corners(self) -> list[Value]:
         """The values where mistakes show: every choice, or both ends."""
         if isinstance(self.distribution, CategoricalDistribution):
@@ -124,6 +139,23 @@ class SearchSpace:
         parameters = tuple(map(_parameter, searched))
         conditions = tuple(_condition(entry, parameters) for entry in conditional)
         return cls(parameters, conditions, tuple(fixed))
+
+    @property
+    def finite(self) -> bool:
+        """Whether the space can be enumerated, so that a configuration may come twice."""
+        return all(parameter.finite for parameter in self.all_parameters())
+
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Raise StudyError if `values` names a key that is not searched, or a value outside the space."""
+        known = {parameter.key: parameter for parameter in self.all_parameters()}
+        for key, value in values.items():
+            if key not in known:
+                expected = ", ".join(known)
+                raise StudyError(f"hydra.sweeper.enqueue: {key} is not searched: expected {expected}")
+            if not known[key].contains(value):
+                raise StudyError(
+                    f"hydra.sweeper.enqueue: {key}={value} lies outside {known[key].distribution}"
+                )
 
     def suggest(self, trial: Trial) -> dict[str, Value]:
         """Let Optuna draw one configuration; conditional parameters where their condition holds."""

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import math
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
@@ -17,6 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from seqsweep.errors import StoreError, StudyError
 from seqsweep.protocol import Complete, Failed, Infeasible, Outcome, Pruned
 from seqsweep.sweeping.space import SearchSpace, Value
+
+REDRAWS = 10
+"""How often a configuration that has completed already is drawn again."""
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -45,7 +48,8 @@ class Suggestion:
     number: int
     values: dict[str, Value]
     attempt: int
-    started_at: float | None = None
+    copy_of: FrozenTrial | None = None
+    """The completed trial of the same configuration, whose values this one takes."""
 
 
 class Study:
@@ -61,7 +65,13 @@ class Study:
         self._steps: dict[int, set[int]] = {}
         self.exhausted = False
         """Whether an enumerating sampler has nothing more to suggest."""
-        self._next_number = len(study.get_trials(deepcopy=False))
+        stored = study.get_trials(deepcopy=False)
+        self._next_number = len(stored)
+        self._waiting = [trial.number for trial in stored if trial.state == TrialState.WAITING]
+        self._completed: dict[tuple[str, ...], FrozenTrial] = {}
+        for trial in stored:
+            if trial.state == TrialState.COMPLETE:
+                self._completed.setdefault(_key(trial.params), trial)
         self._seed = settings.seed if settings.seed is not None else study.user_attrs["seqsweep.seed"]
 
     @classmethod
@@ -114,12 +124,27 @@ class Study:
         """Trials that an earlier driver left running, ready to be run again."""
         return [self._adopt(frozen) for frozen in self.trials([TrialState.RUNNING])]
 
+    def enqueue(self, configurations: Iterable[Mapping[str, Value]]) -> None:
+        """Try these first; what is in the study already is not tried again."""
+        for values in configurations:
+            self.optuna.enqueue_trial(dict(values), skip_if_exists=True)
+        self._waiting = [trial.number for trial in self.trials([TrialState.WAITING])]
+        self._next_number = max(self._next_number, len(self.trials()))
+
     def ask(self) -> Suggestion:
-        """The next trial; its draw depends on the seed, its number and what is stored."""
-        self._reseed(self._next_number)
+        """The next trial; its draw depends on the seed, its number and what is stored.
+
+        A configuration that has completed already is drawn again up to `REDRAWS` times,
+        which spends no number; if it comes all the same, `Suggestion.copy_of` is set.
+        """
+        number = self._waiting.pop(0) if self._waiting else self._next_number
+        self._reseed(number)
+        if number == self._next_number and self._redrawable:
+            self.optuna.enqueue_trial(self._draw_anew(number))
         trial = self.optuna.ask()
-        self._next_number = trial.number + 1
-        return Suggestion(trial, trial.number, self.space.suggest(trial), attempt=1)
+        self._next_number = max(self._next_number, trial.number + 1)
+        values = self.space.suggest(trial)
+        return Suggestion(trial, trial.number, values, 1, self._completed.get(_key(values)))
 
     def begin(self, suggestion: Suggestion, attempt: int) -> None:
         """Note that an attempt is about to run."""
@@ -149,6 +174,11 @@ class Study:
             # To Optuna a pruned trial with a violated constraint: TPE learns nothing from failed ones.
             trial.set_constraint("feasible", 1.0)
         trial.set_user_attr("seqsweep.state", state)
+        if state == "complete" and values is not None:
+            # What it was is all that a later copy needs; its number is the stored trial's.
+            same = optuna.trial.create_trial(params={}, distributions={}, values=list(values))
+            same.number = suggestion.number
+            self._completed.setdefault(_key(suggestion.values), same)
         try:
             self.optuna.tell(trial, values, state=told)
         except RuntimeError as error:
@@ -171,14 +201,34 @@ class Study:
         attempt = int(frozen.user_attrs.get("seqsweep.attempt", 0)) + 1
         return Suggestion(trial, frozen.number, self.space.suggest(trial), attempt)
 
-    def _reseed(self, number: int) -> None:
-        """A reopened sampler would repeat its first suggestions: derive its seed from the trial.
+    @property
+    def _stateless(self) -> bool:
+        """Whether the sampler keeps nothing but its seed; the others find theirs in the study."""
+        return type(self.optuna.sampler) in (RandomSampler, TPESampler)
 
-        Only where nothing but the seed is the sampler's own state; the others (grid,
-        quasi-random, CMA-ES) find theirs in the study.
-        """
-        if type(self.optuna.sampler) in (RandomSampler, TPESampler):
+    @property
+    def _redrawable(self) -> bool:
+        """Whether a draw may repeat a completed configuration and can be made again."""
+        return self._stateless and bool(self._completed) and self.space.finite
+
+    def _reseed(self, number: int) -> None:
+        """A reopened sampler would repeat its first suggestions: derive its seed from the trial."""
+        if self._stateless:
             self.optuna.sampler = self.settings.sampler(derive_seed(self._seed, number))
+
+    def _draw_anew(self, number: int) -> dict[str, Value]:
+        """Values for the trial `number`, new ones if a few draws find some."""
+        # In a copy of the study: a draw cannot be taken back from the store.
+        scratch = optuna.create_study(directions=self.optuna.directions)
+        scratch.add_trials(self.trials())
+        for draw in range(REDRAWS + 1):
+            scratch.sampler = self.settings.sampler(derive_seed(self._seed, number, draw))
+            trial = scratch.ask()
+            values = self.space.suggest(trial)
+            if _key(values) not in self._completed:
+                break
+            scratch.tell(trial, state=TrialState.FAIL)
+        return values
 
     def _reported(self, suggestion: Suggestion) -> set[int]:
         if suggestion.number not in self._steps:
@@ -208,9 +258,14 @@ def connect(url: str) -> BaseStorage:
         raise StoreError(f"hydra.sweeper.storage={url}: cannot be opened: {reason}") from None
 
 
-def derive_seed(seed: int, number: int) -> int:
-    """A 32-bit seed for the trial `number`, unrelated to its neighbours'."""
-    digest = hashlib.sha256(f"{seed}/{number}".encode()).digest()
+def _key(values: Mapping[str, Value]) -> tuple[str, ...]:
+    """A configuration as something to look up; the integer 1 and true are not the same."""
+    return tuple(f"{key}={values[key]!r}" for key in sorted(values))
+
+
+def derive_seed(seed: int, number: int, draw: int = 0) -> int:
+    """A 32-bit seed for a draw of the trial `number`, unrelated to its neighbours'."""
+    digest = hashlib.sha256(f"{seed}/{number}/{draw}".encode()).digest()
     return int.from_bytes(digest[:4], "little")
 
 
