@@ -8,7 +8,8 @@ anything that is not a `SeqsweepError` is a bug of ours and keeps its traceback.
     └── UsageError           exit 2   what was typed or written is wrong
         ├── ConfigError               a value in the configuration
         ├── DataError                 a data set's files
-        ├── StudyError                a study file, or a study that has changed
+        ├── StudyError                a study file
+        │   └── StudyChangedError     a study that has changed since it began
         └── StoreError                a tracking or study store, or its folder
 """
 
@@ -45,6 +46,10 @@ class DataError(UsageError):
 
 class StudyError(UsageError):
     """A study file is wrong, or no longer fits what is stored."""
+
+
+class StudyChangedError(StudyError):
+    """The study file or the command differs from what the stored study began with."""
 
 
 class StoreError(UsageError):

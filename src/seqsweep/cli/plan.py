@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,11 @@ class Plan:
     space: SearchSpace
     budget: Budget
     folder: Path
-    enqueue: tuple[dict[str, Any], ...] = ()
+    enqueue: tuple[dict[str, Any], ...]
     """Configurations to try first."""
+    identity: dict[str, str]
+    """What makes two commands the same study, by dotted key; a change of any is a change of the study."""
+    on_change: str
 
     @classmethod
     def read(
@@ -62,7 +66,14 @@ class Plan:
             _budget(sweeper, config.hydra.launcher.retries),
             folder,
             tuple(sweeper["enqueue"]),
+            _identity(config, sweeper, space),
+            one_of("hydra.sweeper.on_change", sweeper["on_change"], ("stop", "fresh")),
         )
+
+    def renamed(self, name: str) -> Plan:
+        """The same study under another name."""
+        settings = dataclasses.replace(self.settings, name=name)
+        return dataclasses.replace(self, settings=settings, folder=self.folder.with_name(name))
 
     def compose(self, number: int, values: Mapping[str, Any]) -> DictConfig:
         """The composed configuration of a trial, its `hydra` node included."""
@@ -89,6 +100,31 @@ def _folder_name(name: str) -> str:
             f"hydra.sweeper.study_name={name}: expected letters, digits, '.', '-' and '_': it names a folder"
         )
     return name
+
+
+def _identity(config: DictConfig, sweeper: dict[str, Any], space: SearchSpace) -> dict[str, str]:
+    """The study file's keys that decide its trials, the space, and the rest of the configuration."""
+    from omegaconf import OmegaConf, open_dict, read_write
+
+    study = {
+        key: sweeper[key]
+        for key in ("metric", "direction", "sampler", "pruner", "seeds", "enqueue", "conditional")
+    }
+    task = copy.copy(config)
+    with read_write(task), open_dict(task):
+        del task["hydra"]
+    searched = {parameter.key: str(parameter.distribution) for parameter in space.parameters}
+    return dict(
+        _flat({"hydra": {"sweeper": study}, "searched": searched, "fixed": list(space.fixed)}, "")
+    ) | dict(_flat(OmegaConf.to_container(task, resolve=False), ""))
+
+
+def _flat(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict) and node:
+        for key, value in node.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, str(node)
 
 
 def _settings(name: str, sweeper: dict[str, Any], space: SearchSpace, native: bool) -> StudySettings:
@@ -127,7 +163,7 @@ def _settings(name: str, sweeper: dict[str, Any], space: SearchSpace, native: bo
 
 
 def _budget(sweeper: dict[str, Any], retries: int) -> Budget:
-    for key, only in (("seeds", 1), ("on_change", "stop")):
+    for key, only in (("seeds", 1),):
         if sweeper[key] != only:
             raise ConfigError(f"hydra.sweeper.{key}={sweeper[key]}: not supported yet: expected {only}")
     optional = {

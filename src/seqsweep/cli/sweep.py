@@ -7,6 +7,7 @@ file, the search space, the stores, and every corner of the space.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from seqsweep.cli.executors import open_executor
 from seqsweep.cli.plan import Plan
 from seqsweep.cli.recording import Recording
 from seqsweep.cli.trials import ApplicationTrials, OwnTrials, Trials
-from seqsweep.errors import SeqsweepError
+from seqsweep.errors import SeqsweepError, StudyChangedError
 from seqsweep.protocol import Complete, Executor, Job
 from seqsweep.sweeping import DriverLock, Loop, Study, connect
 
@@ -46,7 +47,22 @@ def sweep(
     plan = Plan.read(config, arguments, context, function)
     if config.hydra.sweeper.get("dry_run"):
         return _dry_run(plan)
-    return _Driver(plan).run()
+    try:
+        return _Driver(plan).run()
+    except StudyChangedError:
+        if plan.on_change == "stop":
+            raise
+    return _run_fresh(plan)
+
+
+def _run_fresh(plan: Plan) -> dict[str, Any]:
+    """Run the changed study as NAME-2, or the first such name that is free or the same study."""
+    for count in itertools.count(2):
+        try:
+            return _Driver(plan.renamed(f"{plan.settings.name}-{count}")).run()
+        except StudyChangedError:
+            continue
+    raise AssertionError("unreachable")
 
 
 def _dry_run(plan: Plan) -> dict[str, Any]:
@@ -99,10 +115,31 @@ class _Driver:
 
     def _open(self, storage: BaseStorage) -> Study:
         study = Study.open(dataclasses.replace(self.plan.settings, storage=storage), self.plan.space)
+        self._check_identity(study)
         study.enqueue(self.plan.enqueue)
         study.optuna.set_user_attr("seqsweep.n_trials", self.plan.budget.n_trials)
         study.optuna.set_user_attr("seqsweep.folder", str(self.plan.folder))
         return study
+
+    def _check_identity(self, study: Study) -> None:
+        """Raise StudyChangedError, with the differences, if the stored study began otherwise."""
+        now = self.plan.identity
+        began = study.optuna.user_attrs.get("seqsweep.identity")
+        if began is None:
+            study.optuna.set_user_attr("seqsweep.identity", now)
+            return
+        changed = [key for key in sorted(now.keys() | began.keys()) if now.get(key) != began.get(key)]
+        if changed:
+            lines = [
+                f"  {key}: {began.get(key, '(not there)')} -> {now.get(key, '(not there)')}"
+                for key in changed
+            ]
+            name = self.plan.settings.name
+            raise StudyChangedError(
+                f"study '{name}' has changed since it began:\n" + "\n".join(lines) + "\n"
+                "give what it began with to go on, hydra.sweeper.on_change=fresh for a new study "
+                f"{name}-2, or another hydra.sweeper.study_name"
+            )
 
     def _loop(self, executor: Executor) -> bool:
         """Run the trials; whether Ctrl-C ended it."""
