@@ -223,10 +223,10 @@ class ExecutorContract(ABC):
         with self.make(2) as executor:
             for trial, slot in enumerate(executor.slots()):
                 executor.submit(job(trial, hangs), slot)
-            pids = [until(executor, lambda event: isinstance(event, Started)) for _ in range(2)]
+            begun = until(executor, lambda event: isinstance(event, Started), count=2)
             executor.close()
             executor.close()
-            for started in pids:
+            for started in begun:
                 assert not alive(started.pid)  # type: ignore[union-attr]
 
     def needs_isolation(self) -> None:
@@ -234,14 +234,14 @@ class ExecutorContract(ABC):
             pytest.skip("jobs share this process")
 
 
-def until(executor: Executor, wanted: Callable[[Event], bool]) -> Event:
-    """The first wanted event; reports are answered with go only by `until_over`."""
+def until(executor: Executor, wanted: Callable[[Event], bool], count: int = 1) -> list[Event]:
+    """All wanted events once there are so many; reports are answered with go only by `until_over`."""
+    found: list[Event] = []
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        for event in executor.poll(PATIENCE):
-            if wanted(event):
-                return event
-    raise AssertionError("the event did not come")
+    while len(found) < count:
+        assert time.monotonic() < end, found
+        found += filter(wanted, executor.poll(PATIENCE))
+    return found
 
 
 def until_over(executor: Executor, count: int, answer: Callable[[Report], bool] | None = None) -> list[Event]:

@@ -57,7 +57,7 @@ class LocalExecutor:
         method = start_method or ("forkserver" if sys.platform == "linux" else "spawn")
         self._processes = multiprocessing.get_context(method)
         if method == "forkserver":
-            self._processes.set_forkserver_preload(list(preload))
+            self._processes.set_forkserver_preload([worker.__name__, *preload])
             forkserver.ensure_running()  # returns at once; the server imports while the driver goes on
 
     def __enter__(self) -> LocalExecutor:

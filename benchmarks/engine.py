@@ -1,0 +1,169 @@
+"""What the engine itself costs: how full the slots are, and what a trial pays beyond its own work.
+
+    .venv/bin/python benchmarks/engine.py refill     how busy 64 jobs of 1:8 keep 2, 4, 8 slots
+    .venv/bin/python benchmarks/engine.py loop       trials a second, beside bare ask and tell
+
+Each prints one table and writes it with the machine's name to benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+
+from seqsweep.launching import LocalExecutor, ThreadExecutor, make_slots
+from seqsweep.protocol import Ended, Job, Outcome
+from seqsweep.sweeping import Budget, Loop, SearchSpace, Study, StudySettings
+from seqsweep.sweeping.study import Suggestion
+
+RESULTS = Path(__file__).parent / "results"
+SPACE = SearchSpace.parse({"x": "interval(0.0,1.0)", "y": "choice(1,2,3)"})
+UNIT = 1.0
+"""Seconds of the shortest job; the longest takes eight times as long."""
+
+
+def study(storage: str | None) -> Study:
+    def sampler(seed: int | None) -> optuna.samplers.BaseSampler:
+        return optuna.samplers.RandomSampler(seed=seed)
+
+    settings = StudySettings(
+        "engine", storage, ("value",), ("minimize",), sampler, optuna.pruners.NopPruner(), 0
+    )
+    return Study.open(settings, SPACE)
+
+
+def durations() -> list[float]:
+    """64 durations between one and eight units, the same each time."""
+    return list(UNIT * np.random.default_rng(0).uniform(1, 8, size=64))
+
+
+def ideal(times: list[float], slots: int) -> float:
+    """Seconds of a list schedule that costs nothing."""
+    free = [0.0] * slots
+    for taken in times:
+        free[free.index(min(free))] += taken
+    return max(free)
+
+
+def batches(times: list[float], slots: int) -> float:
+    """Seconds where each batch waits for its slowest job."""
+    return sum(max(times[i : i + slots]) for i in range(0, len(times), slots))
+
+
+def refill(slots: int) -> dict[str, float]:
+    """Run the jobs through the loop on real processes."""
+    times = durations()
+    submitted: dict[int, float] = {}
+    ended: dict[int, float] = {}
+
+    class Clock:
+        def submitted(self, suggestion: Suggestion, *rest: Any) -> None:
+            submitted[suggestion.number] = time.perf_counter()
+
+        def ended(self, suggestion: Suggestion, state: str, outcome: Outcome, event: Ended | None) -> None:
+            ended[suggestion.number] = time.perf_counter()
+
+        def reported(self, *rest: Any) -> None: ...
+        def copied(self, *rest: Any) -> None: ...
+        def message(self, text: str) -> None: ...
+
+    with tempfile.TemporaryDirectory() as folder, LocalExecutor(make_slots((), cores=slots)) as executor:
+        executor.submit(Job(-1, "jobs:nothing", None, folder), executor.slots()[0])  # the server is warm
+        while not any(isinstance(event, Ended) for event in executor.poll()):
+            pass
+
+        def job(suggestion: Suggestion) -> Job:
+            return Job(suggestion.number, "jobs:sleep", times[suggestion.number], folder)
+
+        began = time.perf_counter()
+        Loop(study(f"sqlite:///{folder}/optuna.db"), executor, job, Budget(len(times)), [Clock()]).run()
+        total = time.perf_counter() - began
+    last = max(submitted.values())
+    busy = sum(min(submitted[n] + times[n], last) - submitted[n] for n in submitted if submitted[n] < last)
+    return {
+        "slots": slots,
+        "busy until the last submit": busy / (slots * (last - began)),
+        "ideal / total": ideal(times, slots) / total,
+        "ideal / batches": ideal(times, slots) / batches(times, slots),
+    }
+
+
+def loop_rate(storage: Callable[[str], str | None], trials: int) -> float:
+    """Trials a second through the loop, jobs in threads that return at once."""
+    with tempfile.TemporaryDirectory() as folder, ThreadExecutor(make_slots((), cores=2)) as executor:
+
+        def job(suggestion: Suggestion) -> Job:
+            return Job(suggestion.number, "jobs:nothing", None, folder)
+
+        opened = study(storage(folder))
+        began = time.perf_counter()
+        Loop(opened, executor, job, Budget(trials)).run()
+        return trials / (time.perf_counter() - began)
+
+
+def bare_rate(storage: Callable[[str], str | None], trials: int) -> float:
+    """Trials a second of ask, suggest and tell by themselves."""
+    with tempfile.TemporaryDirectory() as folder:
+        bare = optuna.create_study(
+            storage=storage(folder), sampler=optuna.samplers.RandomSampler(seed=0), direction="minimize"
+        )
+        began = time.perf_counter()
+        for _ in range(trials):
+            trial = bare.ask()
+            SPACE.suggest(trial)
+            bare.tell(trial, 0.0)
+        return trials / (time.perf_counter() - began)
+
+
+def in_memory(folder: str) -> None:
+    return None
+
+
+def sqlite(folder: str) -> str:
+    return f"sqlite:///{folder}/optuna.db"
+
+
+def loop() -> list[dict[str, Any]]:
+    """The loop beside bare ask and tell, interleaved; medians of five."""
+    rows = []
+    for name, storage, trials in (("memory", in_memory, 1000), ("SQLite", sqlite, 100)):
+        pairs = [(loop_rate(storage, trials), bare_rate(storage, trials)) for _ in range(5)]
+        rows.append(
+            {
+                "storage": name,
+                "loop, trials a second": statistics.median(ours for ours, _ in pairs),
+                "bare ask and tell": statistics.median(bare for _, bare in pairs),
+                "ratio": statistics.median(ours / bare for ours, bare in pairs),
+            }
+        )
+    return rows
+
+
+def show(name: str, rows: list[dict[str, Any]]) -> None:
+    """Print the table and keep it."""
+    print(" | ".join(rows[0]))
+    for row in rows:
+        print(
+            " | ".join(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values())
+        )
+    RESULTS.mkdir(exist_ok=True)
+    machine = {"system": platform.platform(), "cores": len(os.sched_getaffinity(0)), "python": sys.version}
+    text = json.dumps({"machine": machine, "rows": rows}, indent=1)
+    (RESULTS / f"engine_{name}.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    what = sys.argv[1] if len(sys.argv) > 1 else "refill"
+    show(what, [refill(slots) for slots in (2, 4, 8)] if what == "refill" else loop())
