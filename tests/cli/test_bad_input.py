@@ -74,6 +74,14 @@ SWEEP = [
     (["digits", "hydra.sweeper.trials=5"], "no such key; did you mean 'hydra.sweeper.n_trials'?"),
     (["digits", "hydra.sweeper.sampler._target_=optuna.samplers.TPSampler"], "did you mean 'optuna.samplers.TPESampler'?"),
     (["digits", "+hydra.sweeper.sampler.sed=1"], "hydra.sweeper.sampler: optuna.samplers.TPESampler"),
+    (["digits", "hydra.sweeper.sampler=null"], "hydra.sweeper.sampler=None: expected a mapping with _target_"),
+    (["digits", "hydra.sweeper.pruner=abc"], "hydra.sweeper.pruner=abc: expected a mapping with _target_"),
+    (["digits", "hydra.sweeper.pruner._target_=os.getcwd"], "os.getcwd makes no pruner"),
+    (["digits", "hydra.sweeper.enqueue=[3]"], "hydra.sweeper.enqueue: 3: expected a mapping"),
+    (["digits", "hydra.sweeper.conditional=[3]"], "hydra.sweeper.conditional: 3: expected the keys when and params"),
+    (["digits", "hydra.sweeper.direction=null"], "hydra.sweeper.direction=null: expected minimize or maximize"),
+    (["digits", "hydra.launcher.trial_timeout=-5"], "hydra.launcher.trial_timeout=-5.0: expected a number above 0"),
+    (["digits", "tracking.uri=http://127.0.0.1:9"], "tracking server http://127.0.0.1:9 does not answer"),
     (["digits", "hydra.sweeper.enqueue=[{model: grv}]"], "hydra.sweeper.enqueue: model=grv lies outside"),
     (["digits", "hydra.sweeper.seeds=3"], "hydra.sweeper.seeds=3: not supported yet"),
     (["digits", "hydra.launcher.stack=4"], "hydra.launcher.stack=4: not supported yet"),
@@ -95,6 +103,25 @@ SWEEP = [
 def test_sweep(here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     assert message in refused(capsys, "sweep", *arguments)
     assert list(here.iterdir()) == []
+
+
+FILES = {
+    "malformed": ("a: [1\nb: }", "malformed YAML"),
+    "plain": ("defaults: [train, _self_]", "expected 'override hydra/sweeper: seqsweep' in its defaults"),
+    "empty": ("", "expected 'override hydra/sweeper: seqsweep' in its defaults"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_study_file_of_ones_own(here: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    text, message = FILES[name]
+    (here / f"{name}.yaml").write_text(text)
+    assert message in refused(capsys, "sweep", name, "--config-dir", str(here))
+    assert [path.name for path in here.iterdir()] == [f"{name}.yaml"]
+
+
+def test_printing_a_wrong_configuration(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "data=digitz: expected one of" in refused(capsys, "train", "--cfg", "job", "data=digitz")
 
 
 def test_an_unwritable_folder_is_named(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from seqsweep.checks import positive_float
 from seqsweep.errors import ConfigError
 from seqsweep.launching import LocalExecutor, find_devices, make_slots
 from seqsweep.launching.devices import count_cores
@@ -19,6 +20,8 @@ OURS = ("torch", "lightning.pytorch", "torchmetrics", "hydra", "omegaconf", "seq
 def open_executor(launcher: DictConfig, native: bool) -> LocalExecutor:
     """The executor that ``hydra.launcher`` describes. Raises ConfigError for what it cannot do."""
     _refuse_what_is_not_built(launcher)
+    if launcher.trial_timeout is not None:
+        positive_float("hydra.launcher.trial_timeout", launcher.trial_timeout)
     slots = make_slots(find_devices(), count_cores(), launcher.workers, launcher.workers_per_device)
     # For another application only what it has imported itself is worth warming up.
     preload = OURS if native else tuple(name for name in OURS[:2] if name in sys.modules)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from seqsweep.errors import SeqsweepError, UsageError
+from seqsweep.errors import SeqsweepError, StudyError, UsageError
 from seqsweep.paths import shipped
 
 if TYPE_CHECKING:
@@ -60,11 +60,11 @@ def sweep(arguments: Sequence[str]) -> int:
     if "--dry-run" in rest:
         rest.remove("--dry-run")
         rest.append("+hydra.sweeper.dry_run=true")
-    return train(["--multirun", "--config-name", name, *rest])
+    return train(["--multirun", "--config-name", name, *rest], study=True)
 
 
-def train(arguments: Sequence[str]) -> int:
-    """One run, or with ``-m`` many; Hydra's other flags are Hydra's."""
+def train(arguments: Sequence[str], *, study: bool = False) -> int:
+    """One run, or with ``-m`` many; Hydra's other flags are Hydra's. A `study` has our sweeper."""
     if {"-h", "--help"} & set(arguments):
         print(TRAIN_HELP.format(groups=_groups()))
         return 0
@@ -72,10 +72,15 @@ def train(arguments: Sequence[str]) -> int:
 
     parser = get_args_parser()
     args = parser.parse_args(list(arguments))
-    if args.cfg or args.info or args.hydra_help or args.shell_completion:
-        return _leave_to_hydra(args, parser)
     config_name = args.config_name or "train"
+    if args.cfg or args.info or args.hydra_help or args.shell_completion:
+        if args.cfg:
+            with _hydra(args.config_dir) as hydra:
+                _compose(hydra, config_name, args.overrides)
+        return _leave_to_hydra(args, parser)
     with _hydra(args.config_dir) as hydra:
+        if study:
+            _check_is_study(hydra, config_name, args.overrides)
         if args.multirun:
             return _multirun(hydra, config_name, args.overrides)
         return _run(hydra, config_name, args.overrides)
@@ -92,17 +97,30 @@ def task(config: DictConfig) -> float | None:
 task.seqsweep_native = True  # type: ignore[attr-defined]
 
 
-def _run(hydra: Hydra, config_name: str, overrides: list[str]) -> int:
+def _compose(hydra: Hydra, config_name: str, overrides: list[str], multirun: bool = False) -> DictConfig:
     from hydra.types import RunMode
 
-    from seqsweep.cli import single
-
-    config = hydra.compose_config(
+    return hydra.compose_config(
         config_name=config_name,
         overrides=overrides,
-        run_mode=RunMode.RUN,
+        run_mode=RunMode.MULTIRUN if multirun else RunMode.RUN,
         with_log_configuration=False,
     )
+
+
+def _check_is_study(hydra: Hydra, config_name: str, overrides: list[str]) -> None:
+    config = _compose(hydra, config_name, overrides, multirun=True)
+    if "hydra_plugins.seqsweep" not in str(config.hydra.sweeper.get("_target_")):
+        raise StudyError(
+            f"study '{config_name}' has another sweeper than ours: expected "
+            "'override hydra/sweeper: seqsweep' in its defaults"
+        )
+
+
+def _run(hydra: Hydra, config_name: str, overrides: list[str]) -> int:
+    from seqsweep.cli import single
+
+    config = _compose(hydra, config_name, overrides)
     built = single.build(config)  # anything wrong is said here, before Hydra makes the run's folder
     failed: list[SeqsweepError] = []
 

@@ -46,6 +46,10 @@ def explained(loader: ConfigLoader) -> Iterator[None]:
         raise _composition(error, loader) from None
     except HydraException as error:
         raise ConfigError(_first(error)) from None
+    except Exception as error:
+        if not type(error).__module__.startswith("yaml"):
+            raise
+        raise StudyError(f"malformed YAML: {' '.join(str(error).split())}") from None
 
 
 def _missing(error: MissingConfigException, loader: ConfigLoader) -> UsageError:
@@ -76,7 +80,8 @@ def _composition(error: Exception, loader: ConfigLoader) -> ConfigError:
             f"{key}: the configuration has no such key{nearest(key, keys)} "
             f"(seqsweep train --cfg job prints all; +{key}=... adds one)"
         )
-    return ConfigError(" ".join(text.split("\n", maxsplit=1)[0].split()))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return ConfigError(": ".join(lines[:2]))
 
 
 def _keys(loader: ConfigLoader, prefix: str) -> list[str]:

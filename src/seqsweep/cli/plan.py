@@ -114,9 +114,10 @@ def _identity(config: DictConfig, sweeper: dict[str, Any], space: SearchSpace) -
     with read_write(task), open_dict(task):
         del task["hydra"]
     searched = {parameter.key: str(parameter.distribution) for parameter in space.parameters}
-    return dict(
-        _flat({"hydra": {"sweeper": study}, "searched": searched, "fixed": list(space.fixed)}, "")
-    ) | dict(_flat(OmegaConf.to_container(task, resolve=False), ""))
+    # What the command line fixes stands in the composed configuration; what `params` fixes does not.
+    fixed = {key: value for key, value in sweeper["params"].items() if f"{key}={value}" in space.fixed}
+    parts = {"hydra": {"sweeper": study}, "searched": searched, "fixed": fixed}
+    return dict(_flat(parts, "")) | dict(_flat(OmegaConf.to_container(task, resolve=False), ""))
 
 
 def _flat(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
@@ -138,11 +139,13 @@ def _settings(name: str, sweeper: dict[str, Any], space: SearchSpace, native: bo
         one_of("hydra.sweeper.direction", word, ("minimize", "maximize"))
         for word in _listed(sweeper["direction"])
     )
+    if not directions:
+        raise StudyError("hydra.sweeper.direction=null: expected minimize or maximize")
     if len(metrics) != 1 or len(directions) != 1:
         raise StudyError(
             "hydra.sweeper.metric: several objectives are not supported yet: expected one metric"
         )
-    sampler = dict(sweeper["sampler"])
+    sampler = _mapping("sampler", sweeper["sampler"])
     if sampler["_target_"].endswith("GridSampler") and "search_space" not in sampler:
         sampler["search_space"] = space.grid()
     seed = sampler.get("seed")
@@ -189,13 +192,29 @@ def _instantiate(key: str, config: dict[str, Any]) -> Any:
     """An Optuna object from its ``_target_``. Raises StudyError with the nearest name."""
     from hydra.errors import HydraException
     from hydra.utils import instantiate
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
 
     try:
-        return instantiate(config)
+        made = instantiate(_mapping(key, config))
     except (HydraException, TypeError, ValueError) as error:
         target = str(config.get("_target_"))
         known = [f"optuna.{key}s.{name}" for name in getattr(optuna, f"{key}s").__all__]
         if target.startswith("optuna.") and target not in known:
             raise StudyError(f"hydra.sweeper.{key}: there is no {target}{nearest(target, known)}") from None
         cause = error.__cause__ or error
-        raise StudyError(f"hydra.sweeper.{key}: {target}: {str(cause).splitlines()[0]}") from None
+        raise StudyError(f"hydra.sweeper.{key}: {target}: {' '.join(str(cause).split())}") from None
+    if not isinstance(made, BaseSampler if key == "sampler" else BasePruner):
+        raise StudyError(
+            f"hydra.sweeper.{key}: {config['_target_']} makes no {key}: expected one of Optuna's"
+        )
+    return made
+
+
+def _mapping(key: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
+        raise StudyError(
+            f"hydra.sweeper.{key}={value}: expected a mapping with _target_, "
+            f"such as {{_target_: optuna.{key}s....}}"
+        )
+    return dict(value)

@@ -44,11 +44,13 @@ def build(config: DictConfig) -> Built:
     """Everything a run needs. Raises UsageError; writes nothing."""
     from seqsweep import training
     from seqsweep.cli.composing import plain
-    from seqsweep.tracking import check_store
+    from seqsweep.tracking.stores import check_server, check_store
 
     resolved = plain(config)
     built = training.build(resolved)
-    check_store(resolved["tracking"]["uri"] or paths.tracking_uri(), paths.artifacts())
+    uri = resolved["tracking"]["uri"] or paths.tracking_uri()
+    check_store(uri, paths.artifacts())
+    check_server(uri)
     return built
 
 

@@ -86,10 +86,12 @@ class _Driver:
         self.study: Study
 
     def run(self) -> dict[str, Any]:
-        from seqsweep.tracking import check_store
+        from seqsweep.tracking.stores import check_server, check_store
 
         plan = self.plan
-        check_store(plan.tracking["uri"] or paths.tracking_uri(), paths.artifacts())
+        uri = plan.tracking["uri"] or paths.tracking_uri()
+        check_store(uri, paths.artifacts())
+        check_server(uri)
         if self._finished_before():
             with Recording(plan, self.study, self.trials) as recording:
                 recording.finish(interrupted=False)
@@ -111,7 +113,8 @@ class _Driver:
             return False
         with DriverLock(self.plan.folder):
             self.study = self._open(connect(str(self.plan.settings.storage)))
-        return len(self.study.finished()) >= self.plan.budget.n_trials and self._tested()
+        spent = len(self.study.finished()) >= min(self.plan.budget.n_trials, self.study.size)
+        return spent and self._tested()
 
     def _open(self, storage: BaseStorage) -> Study:
         study = Study.open(dataclasses.replace(self.plan.settings, storage=storage), self.plan.space)
@@ -125,7 +128,7 @@ class _Driver:
         """Raise StudyChangedError, with the differences, if the stored study began otherwise."""
         now = self.plan.identity
         began = study.optuna.user_attrs.get("seqsweep.identity")
-        if began is None:
+        if began is None or not study.trials():
             study.optuna.set_user_attr("seqsweep.identity", now)
             return
         changed = [key for key in sorted(now.keys() | began.keys()) if now.get(key) != began.get(key)]

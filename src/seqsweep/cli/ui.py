@@ -48,10 +48,11 @@ def run(args: argparse.Namespace) -> int:
         StudyError: there is no such study.
         SeqsweepError: the server does not start.
     """
-    from seqsweep.tracking.stores import embedded_file, is_server
+    from seqsweep.tracking.stores import check_server, embedded_file, is_server
 
     uri = paths.tracking_uri()
     if is_server(uri):
+        check_server(uri)
         _announce(uri, uri.rstrip("/"), args)
         return 0
     file = embedded_file(uri)

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from types import ModuleType, TracebackType
 
@@ -58,7 +58,12 @@ class LocalExecutor:
         self._processes = multiprocessing.get_context(method)
         if method == "forkserver":
             self._processes.set_forkserver_preload([worker.__name__, *preload])
+            # The server ignores Ctrl-C only once it has imported; it inherits what is blocked here. The
+            # tracker is started before, because that would unblock it again.
+            resource_tracker.ensure_running()
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             forkserver.ensure_running()  # returns at once; the server imports while the driver goes on
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def __enter__(self) -> LocalExecutor:
         return self

@@ -92,6 +92,7 @@ class WorkerContext:
 def run(job: Job, slot: Slot, pipe: Connection, environment: dict[str, str]) -> None:
     """Body of the worker process; ends it, threads left behind or not."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked while the warm server started
     os.setsid()  # so that the driver can end this job with all the processes it started
     _surroundings(job, slot, environment)
     started = time.monotonic()
@@ -118,6 +119,8 @@ def _surroundings(job: Job, slot: Slot, environment: dict[str, str]) -> None:
     # The variable is read when torch is imported, which the warm server has done already.
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(slot.threads)
+    if not Path(job.directory).is_dir():
+        os._exit(1)  # the driver gave up while this process was starting, and has tidied up
     output = os.open(
         Path(job.directory) / "output.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
     )

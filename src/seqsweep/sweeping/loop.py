@@ -141,7 +141,7 @@ class Loop:
         budget = self.budget
         return not (
             self.study.exhausted
-            or self._told + len(self._running) >= budget.n_trials
+            or self._told + len(self._running) >= min(budget.n_trials, self.study.size)
             or (budget.timeout is not None and time.monotonic() - self._began >= budget.timeout)
             or (budget.patience is not None and self._since_best >= budget.patience)
             or (budget.max_failures is not None and self._failures >= budget.max_failures)

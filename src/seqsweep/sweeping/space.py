@@ -147,6 +147,8 @@ class SearchSpace:
 
     def check(self, values: Mapping[str, Any]) -> None:
         """Raise StudyError if `values` names a key that is not searched, or a value outside the space."""
+        if not isinstance(values, Mapping):
+            raise StudyError(f"hydra.sweeper.enqueue: {values!r}: expected a mapping of parameters to values")
         known = {parameter.key: parameter for parameter in self.all_parameters()}
         for key, value in values.items():
             if key not in known:
@@ -344,8 +346,14 @@ def _is_log(tags: set[str], line: str | None) -> bool:
 
 
 def _condition(entry: Mapping[str, Any], parameters: tuple[Parameter, ...]) -> Condition:
-    if set(entry) != {"when", "params"}:
-        raise StudyError(f"hydra.sweeper.conditional: {dict(entry)}: expected the keys when and params")
+    if (
+        not isinstance(entry, Mapping)
+        or set(entry) != {"when", "params"}
+        or not all(isinstance(part, Mapping) for part in entry.values())
+    ):
+        raise StudyError(
+            f"hydra.sweeper.conditional: {entry}: expected the keys when and params, a mapping each"
+        )
     known = {parameter.key: parameter for parameter in parameters}
     for key, value in entry["when"].items():
         if key not in known:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import optuna
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, BruteForceSampler, GridSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -65,6 +65,10 @@ class Study:
         self._steps: dict[int, set[int]] = {}
         self.exhausted = False
         """Whether an enumerating sampler has nothing more to suggest."""
+        self.size: float = math.inf
+        """How many trials an enumerating sampler has in it; the others have no end."""
+        if isinstance(study.sampler, GridSampler | BruteForceSampler) and not space.conditions:
+            self.size = math.prod(len(values) for values in space.grid().values())
         stored = study.get_trials(deepcopy=False)
         self._next_number = len(stored)
         self._waiting = [trial.number for trial in stored if trial.state == TrialState.WAITING]

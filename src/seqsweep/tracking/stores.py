@@ -6,7 +6,9 @@ import os
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
+from urllib.request import urlopen
 
 from seqsweep.errors import StoreError
 from seqsweep.tracking.locks import locked
@@ -57,6 +59,26 @@ def check_store(uri: str, artifacts: Path) -> None:
         _check_leftover(file.parent)
     if not is_server(uri):
         check_folder(artifacts)
+
+
+def check_server(uri: str) -> None:
+    """Whether a tracking server answers; nothing to check for other stores.
+
+    Raises:
+        StoreError: it does not.
+    """
+    if not is_server(uri):
+        return
+    try:
+        with urlopen(f"{uri.rstrip('/')}/health", timeout=5):  # noqa: S310 - an http address, checked above
+            return
+    except HTTPError:
+        return  # it answers, if only with a refusal
+    except OSError as error:
+        raise StoreError(
+            f"tracking server {uri} does not answer ({error}): start it, or unset MLFLOW_TRACKING_URI "
+            "and tracking.uri for a store here"
+        ) from None
 
 
 def check_folder(folder: Path) -> None:
