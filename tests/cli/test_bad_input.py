@@ -74,6 +74,7 @@ SWEEP = [
     (["digits", "hydra.sweeper.trials=5"], "no such key; did you mean 'hydra.sweeper.n_trials'?"),
     (["digits", "hydra.sweeper.sampler._target_=optuna.samplers.TPSampler"], "did you mean 'optuna.samplers.TPESampler'?"),
     (["digits", "+hydra.sweeper.sampler.sed=1"], "hydra.sweeper.sampler: optuna.samplers.TPESampler"),
+    (["digits", "hydra.sweeper.sampler._target_=optuna.samplers.BruteForceSampler"], "optimizer.lr is an interval, which has no grid"),
     (["digits", "hydra.sweeper.sampler=null"], "hydra.sweeper.sampler=None: expected a mapping with _target_"),
     (["digits", "hydra.sweeper.pruner=abc"], "hydra.sweeper.pruner=abc: expected a mapping with _target_"),
     (["digits", "hydra.sweeper.pruner._target_=os.getcwd"], "os.getcwd makes no pruner"),

@@ -168,6 +168,16 @@ def test_enumerating_samplers_end_when_exhausted(
         assert len({tuple(trial.params.items()) for trial in finished}) == 6
 
 
+def test_a_grid_of_ones_own_over_an_interval(storage: str, tmp_path: Path) -> None:
+    space = SearchSpace.parse({"x": "interval(0.0, 1.0)"})
+
+    def make(seed: int | None) -> optuna.samplers.BaseSampler:
+        return optuna.samplers.GridSampler({"x": [0.25, 0.5]}, seed=1)
+
+    run(open_study(storage, make, space=space), square, Budget(9), tmp_path, slots=1)
+    assert {trial.params["x"] for trial in open_study(storage, make, space=space).finished()} == {0.25, 0.5}
+
+
 class DyingExecutor(ThreadExecutor):
     """Loses the worker of chosen attempts."""
 

@@ -105,6 +105,11 @@ def test_corners_try_every_choice_and_both_ends_once() -> None:
     assert space.corners() == [["a=x", "b=1"], ["a=y", "b=1"], ["a=x", "b=9"]]
 
 
+def test_integers_have_a_grid_on_any_scale() -> None:
+    space = SearchSpace.parse({"a": "tag(log, range(1, 5))", "b": "interval(3, 5)"})
+    assert space.grid() == {"a": [1, 2, 3, 4], "b": [3, 4, 5]}
+
+
 def test_an_interval_has_no_grid() -> None:
     with pytest.raises(StudyError, match="which has no grid"):
         SearchSpace.parse({"a": "interval(0.0, 1.0)"}).grid()

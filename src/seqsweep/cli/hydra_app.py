@@ -156,12 +156,10 @@ def _hydra(config_dir: str | None) -> Iterator[Hydra]:
     from hydra._internal.utils import create_config_search_path
     from hydra.core.global_hydra import GlobalHydra
 
-    from seqsweep.cli.hydra_errors import explained
+    from seqsweep.cli.hydra_errors import explained, user_folder
 
     search_path = create_config_search_path(str(shipped("conf")))
     if config_dir is not None:
-        from seqsweep.cli.hydra_errors import user_folder
-
         search_path.prepend(provider="command-line", path=f"file://{user_folder(config_dir)}")
     hydra = Hydra.create_main_hydra2(task_name="seqsweep", config_search_path=search_path)
     try:

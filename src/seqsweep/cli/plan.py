@@ -148,6 +148,8 @@ def _settings(name: str, sweeper: dict[str, Any], space: SearchSpace, native: bo
     sampler = _mapping("sampler", sweeper["sampler"])
     if sampler["_target_"].endswith("GridSampler") and "search_space" not in sampler:
         sampler["search_space"] = space.grid()
+    if sampler["_target_"].endswith("BruteForceSampler"):
+        space.grid()  # refuses what has no end before anything is written
     seed = sampler.get("seed")
 
     def make_sampler(derived: int | None) -> Any:

@@ -88,7 +88,7 @@ class Parameter:
         if isinstance(spread, CategoricalDistribution):
             return list(spread.choices)
         assert isinstance(spread, IntDistribution | FloatDistribution)
-        if spread.step is None or spread.log:
+        if spread.step is None:
             raise StudyError(
                 f"hydra.sweeper.params: {self.key} is an interval, which has no grid: "
                 "expected choice(...) or range(...) with this sampler"

@@ -67,7 +67,8 @@ class Study:
         """Whether an enumerating sampler has nothing more to suggest."""
         self.size: float = math.inf
         """How many trials an enumerating sampler has in it; the others have no end."""
-        if isinstance(study.sampler, GridSampler | BruteForceSampler) and not space.conditions:
+        enumerates = isinstance(study.sampler, GridSampler | BruteForceSampler)
+        if enumerates and space.finite and not space.conditions:
             self.size = math.prod(len(values) for values in space.grid().values())
         stored = study.get_trials(deepcopy=False)
         self._next_number = len(stored)
