@@ -47,9 +47,13 @@ class Failed:
 
 @dataclass(frozen=True)
 class Infeasible:
-    """The configuration cannot work here: out of memory, or not a number from the start."""
+    """The configuration cannot work here: out of memory, or not a number from the start.
+
+    `memory` marks the first: the job may work with nothing beside it on its device.
+    """
 
     reason: str
+    memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,8 @@ class Ended:
     seconds: float = 0.0
     peak_memory: int = 0
     """Largest resident size of the job's process, in bytes; 0 where unknown."""
+    device_memory: int = 0
+    """Most memory the job's process held on one of its devices, in bytes; 0 without one."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,7 @@ class Executor(Protocol):
     """
 
     def slots(self) -> Sequence[Slot]:
-        """All slots, busy or free; fixed for the executor's life."""
+        """All slots, busy or free; none goes away, but more may come while it runs."""
 
     def submit(self, job: Job, slot: Slot) -> None:
         """Start `job` at once. Raises ValueError if no seat of `slot` is free."""

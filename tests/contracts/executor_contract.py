@@ -154,7 +154,7 @@ class ExecutorContract(ABC):
         [
             ("value", Failed("ValueError: no good")),
             ("usage", Failed("model.hidden_size=0: expected more", usage=True)),
-            ("memory", Infeasible("MemoryError")),
+            ("memory", Infeasible("MemoryError", memory=True)),
             ("exit", Failed("SystemExit: 3")),
             ("pruned", Pruned()),
             ("string", Failed("the job's entry returned 'a string': expected an Outcome")),

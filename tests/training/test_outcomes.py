@@ -76,5 +76,5 @@ def test_an_interrupt_from_the_keyboard_is_an_interrupted_run(tmp_path: Path) ->
 def test_errors_as_outcomes() -> None:
     assert outcome_of(DataError("a: b")) == Failed("a: b", usage=True)
     assert outcome_of(KeyError("x")) == Failed("KeyError: 'x'")
-    assert outcome_of(MemoryError()) == Infeasible("out of memory: MemoryError")
+    assert outcome_of(MemoryError()) == Infeasible("out of memory: MemoryError", memory=True)
     assert outcome_of(RuntimeError("shape")) == Failed("RuntimeError: shape")

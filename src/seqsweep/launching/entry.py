@@ -31,7 +31,7 @@ def call(job: Job, context: JobContext) -> Outcome:
         # A report is also answered with stop where the driver stops or is gone.
         return Interrupted() if context.interrupted else Pruned()
     except MemoryError as error:
-        return Infeasible(_line(error))
+        return Infeasible(_line(error), memory=True)
     except SeqsweepError as error:
         return Failed(str(error), usage=isinstance(error, UsageError))
     except BaseException as error:  # a job's sys.exit() is a failed job, not ours

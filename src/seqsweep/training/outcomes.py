@@ -26,7 +26,7 @@ def outcome_of(error: BaseException) -> Outcome:
     if isinstance(error, NotANumber) and error.first:
         return Infeasible(str(error))
     if out_of_memory(error):
-        return Infeasible(f"out of memory: {_last_line(error)}")
+        return Infeasible(f"out of memory: {_last_line(error)}", memory=True)
     return Failed(str(error) if isinstance(error, NotANumber) else _last_line(error))
 
 
