@@ -137,7 +137,7 @@ def check_study(folder: Path, name: str, n_trials: int, epochs: int) -> None:
     for trial in trials:
         stored = by_trial[trial.number]
         assert stored.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
-        assert stored.data.tags["seqsweep.state"] == trial.user_attrs["seqsweep.state"] == "complete"
+        assert stored.data.tags["seqsweep.state"] == trial.state.name.lower() == "complete"
         assert stored.info.status == "FINISHED"
         for key, value in trial.params.items():
             if key != "model":  # a group: what it chose stands in the model's own keys

@@ -70,7 +70,7 @@ def test_a_plain_script_sweeps_prunes_and_goes_on(app: Path) -> None:
     assert second.returncode == 0, second.stderr
     stored = trials(app)
     assert [trial.number for trial in stored] == list(range(8))
-    states = {trial.user_attrs["seqsweep.state"] for trial in stored}
+    states = {trial.state.name.lower() for trial in stored}
     assert states == {"complete", "pruned"}
     assert f"job in {app}/multirun/app/3\n" in (app / "multirun" / "app" / "3" / "output.log").read_text()
     assert (app / "multirun" / "app" / "3" / ".hydra" / "config.yaml").is_file()
@@ -84,7 +84,7 @@ def test_a_plain_script_sweeps_prunes_and_goes_on(app: Path) -> None:
         assert child.data.metrics["objective"] == trial.intermediate_values[trial.last_step]
         assert (
             child.info.status
-            == {"complete": "FINISHED", "pruned": "KILLED"}[trial.user_attrs["seqsweep.state"]]
+            == {"complete": "FINISHED", "pruned": "KILLED"}[trial.state.name.lower()]
         )
 
 

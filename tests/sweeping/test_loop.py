@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +47,12 @@ def open_study(
     sampler: Callable[[int | None], optuna.samplers.BaseSampler] = random,
     pruner: optuna.pruners.BasePruner | None = None,
     space: SearchSpace = SPACE,
-    direction: str = "minimize",
+    direction: str | tuple[str, ...] = "minimize",
 ) -> Study:
+    directions = (direction,) if isinstance(direction, str) else direction
+    metrics = ("loss", "size")[: len(directions)]
     chosen = StudySettings(
-        "study", storage, ("loss",), (direction,), sampler, pruner or optuna.pruners.NopPruner(), seed=7
+        "study", storage, metrics, directions, sampler, pruner or optuna.pruners.NopPruner(), seed=7
     )
     return Study.open(chosen, space)
 
@@ -106,10 +110,10 @@ def test_every_outcome_is_told_and_the_study_goes_on(storage: str, tmp_path: Pat
 
     run(open_study(storage), varied, Budget(8), tmp_path)
     trials = open_study(storage).finished()
-    states = [trial.user_attrs["seqsweep.state"] for trial in trials]
-    assert states == ["failed", "infeasible", "pruned", "failed", "failed", *["complete"] * 3]
+    states = [trial.state.name.lower() for trial in trials]
+    assert states == ["fail", "pruned", "pruned", "fail", "fail", *["complete"] * 3]
     assert trials[0].user_attrs["seqsweep.error"] == "ValueError: no good"
-    assert trials[1].state == TrialState.PRUNED
+    assert trials[1].user_attrs["seqsweep.state"] == "infeasible"
     assert trials[1].constraints == {"feasible": 1.0}
     assert trials[2].value == 0.5
     assert "expected one number" in trials[3].user_attrs["seqsweep.error"]
@@ -124,7 +128,7 @@ def test_the_pruner_is_asked_at_each_report(storage: str, tmp_path: Path) -> Non
 
     pruner = optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=2)
     run(open_study(storage, pruner=pruner), worsening, Budget(4), tmp_path, slots=1)
-    states = [trial.user_attrs["seqsweep.state"] for trial in open_study(storage).finished()]
+    states = [trial.state.name.lower() for trial in open_study(storage).finished()]
     assert states == ["complete", "pruned", "pruned", "pruned"]
     assert len(open_study(storage).finished()[1].intermediate_values) == 3
 
@@ -207,11 +211,9 @@ def test_a_lost_worker_is_tried_again_then_failed(storage: str, tmp_path: Path) 
     with DyingExecutor(make_slots((), cores=1), dies) as executor:
         Loop(open_study(storage), executor, job, Budget(4, retries=1)).run()
     trials = open_study(storage).finished()
-    assert [trial.user_attrs["seqsweep.state"] for trial in trials] == [
-        "complete", "failed", "complete", "complete",
-    ]  # fmt: skip
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
     assert trials[1].user_attrs["seqsweep.error"] == "killed, 2 times"
-    assert [trial.user_attrs["seqsweep.attempt"] for trial in trials] == [1, 2, 2, 1]
+    assert [trial.user_attrs.get("seqsweep.attempt", 1) for trial in trials] == [1, 2, 2, 1]
 
 
 def test_an_event_of_an_earlier_attempt_is_dropped(storage: str, tmp_path: Path) -> None:
@@ -330,6 +332,115 @@ def test_redraws_do_not_depend_on_interruptions(cut: int) -> None:
         return [trial.params for trial in study.finished()]
 
     assert asked(cut, 10) == asked(10)
+
+
+@dataclass
+class Crowd:
+    """What ran beside what, and jobs that do not bear company."""
+
+    shy: set[int]
+    running: set[int] = field(default_factory=set)
+    alone: list[int] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    met: threading.Barrier = field(default_factory=lambda: threading.Barrier(2))
+
+    def job(self, values: dict[str, Any], context: JobContext) -> Outcome:
+        if context.attempt == 1 and context.trial < 2:
+            self.met.wait(20)  # the first two run side by side for certain
+        with self.lock:
+            beside = set(self.running)
+            self.running.add(context.trial)
+        try:
+            if context.trial in self.shy and context.attempt == 1:
+                return Infeasible("out of memory", memory=True)
+            if context.attempt == 2:
+                self.alone.append(context.trial)
+                assert not beside
+            return square(values, context)
+        finally:
+            with self.lock:
+                self.running.remove(context.trial)
+
+
+def test_a_job_out_of_memory_is_tried_again_with_nothing_beside_it(storage: str, tmp_path: Path) -> None:
+    crowd = Crowd(shy={0, 1})
+    run(open_study(storage), crowd.job, Budget(6), tmp_path, slots=2)
+    trials = open_study(storage).finished()
+    assert sorted(crowd.alone) == [0, 1]
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 6
+
+
+def test_a_job_out_of_memory_by_itself_is_infeasible_at_once(storage: str, tmp_path: Path) -> None:
+    attempts: list[int] = []
+
+    def hungry(values: dict[str, Any], context: JobContext) -> Outcome:
+        attempts.append(context.attempt)
+        return Infeasible("out of memory", memory=True)
+
+    run(open_study(storage), hungry, Budget(2), tmp_path, slots=1)
+    assert attempts == [1, 1]
+    assert all(trial.constraints == {"feasible": 1.0} for trial in open_study(storage).finished())
+
+
+def test_a_job_out_of_memory_empties_its_own_device_only(storage: str, tmp_path: Path) -> None:
+    """Two devices with two slots each: while the first is emptied the second goes on."""
+    neighbour, later = threading.Event(), threading.Event()
+    ran: list[tuple[int, int, tuple[str, ...]]] = []
+
+    def entry(values: dict[str, Any], context: JobContext) -> Outcome:
+        ran.append((context.trial, context.attempt, context.slot.devices))
+        if context.trial == 0 and context.attempt == 1:
+            assert neighbour.wait(20)
+            return Infeasible("out of memory", memory=True)
+        if context.trial == 2:
+            neighbour.set()
+            assert later.wait(20)  # ends only once a trial has begun on the other device
+        if context.trial == 4:
+            later.set()
+        return square(values, context)
+
+    def job(suggestion: Suggestion) -> Job:
+        return Job(suggestion.number, entry, suggestion.values, str(tmp_path), suggestion.attempt)
+
+    slots = [Slot(0, ("0",)), Slot(1, ("1",)), Slot(2, ("0",)), Slot(3, ("1",))]
+    with ThreadExecutor(slots) as executor:
+        Loop(open_study(storage), executor, job, Budget(8)).run()
+    on_the_first = [(trial, attempt) for trial, attempt, devices in ran if devices == ("0",)]
+    assert on_the_first[:3] == [(0, 1), (2, 1), (0, 2)]
+    assert all(trial.state == TrialState.COMPLETE for trial in open_study(storage).finished())
+
+
+TWO = ("minimize", "maximize")
+
+
+def test_several_objectives_have_a_front(storage: str, tmp_path: Path) -> None:
+    values = [(1.0, 1.0), (2.0, 3.0), (3.0, 2.0), (1.0, 1.0), (0.5, 0.5)]
+
+    def two(_: dict[str, Any], context: JobContext) -> Outcome:
+        context.report(0.0, 1)  # kept, never pruned
+        return Complete(values[context.trial])
+
+    run(open_study(storage, direction=TWO), two, Budget(5), tmp_path, slots=1)
+    study = open_study(storage, direction=TWO)
+    assert [trial.number for trial in study.front()] == [0, 1, 4]
+    best = study.best()
+    assert best is not None
+    assert best.number == 4
+
+
+def test_patience_with_several_objectives_waits_for_the_front(storage: str, tmp_path: Path) -> None:
+    def two(_: dict[str, Any], context: JobContext) -> Outcome:
+        return Complete((float(context.trial), float(min(context.trial, 3))))
+
+    run(open_study(storage, direction=TWO), two, Budget(50, patience=4), tmp_path, slots=1)
+    assert len(open_study(storage, direction=TWO).finished()) == 8
+
+
+def test_too_few_values_are_a_failure(storage: str, tmp_path: Path) -> None:
+    run(open_study(storage, direction=TWO), square, Budget(1), tmp_path)
+    (trial,) = open_study(storage, direction=TWO).finished()
+    assert trial.state == TrialState.FAIL
+    assert "one number an objective" in trial.user_attrs["seqsweep.error"]
 
 
 def test_enqueued_configurations_come_first_and_once(storage: str, tmp_path: Path) -> None:

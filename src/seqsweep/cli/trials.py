@@ -66,7 +66,7 @@ class OwnTrials:
         if self._plan.tracking["test_each"]:
             return None
         payload = {"config": self._config(best.number, best.params)}
-        attempt = best.user_attrs["seqsweep.attempt"] + 1
+        attempt = best.user_attrs.get("seqsweep.attempt", 1) + 1
         job = Job(best.number, "seqsweep.training.jobs:test", payload, str(folder), attempt)
         return run_one(executor, job)
 

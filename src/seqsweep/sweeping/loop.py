@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from seqsweep.protocol import (
     Complete,
@@ -15,6 +15,7 @@ from seqsweep.protocol import (
     Event,
     Executor,
     Failed,
+    Infeasible,
     Interrupted,
     Job,
     Outcome,
@@ -61,9 +62,20 @@ class Budget:
 
 @dataclass
 class _Attempt:
+    """One attempt at a trial: waiting for a seat, or running on `slot`."""
+
     suggestion: Suggestion
-    slot: Slot
     deaths: int = 0
+    alone: bool = False
+    """Whether nothing may run beside it on its device."""
+    slot: Slot = field(default_factory=lambda: Slot(id=-1))
+    crowded: bool = False
+    """Whether anything has run beside it on its device."""
+
+    def beside(self, slot: Slot) -> bool:
+        """Whether it runs on a device of `slot`; without devices all slots share the machine's memory."""
+        mine, other = self.slot.devices, slot.devices
+        return mine == other or not set(mine).isdisjoint(other)
 
 
 @dataclass
@@ -77,7 +89,9 @@ class Loop:
     observers: Sequence[Observer] = ()
     stopping: bool = False
     _running: dict[int, _Attempt] = field(default_factory=dict)
-    _waiting: list[tuple[Suggestion, int]] = field(default_factory=list)
+    _waiting: list[_Attempt] = field(default_factory=list)
+    _emptying: list[_Attempt] = field(default_factory=list)
+    """Attempts that wait until their device is empty."""
 
     def run(self) -> None:
         """Until nothing runs and nothing more is to be asked.
@@ -86,7 +100,7 @@ class Loop:
         """
         self._began = time.monotonic()
         self._count_stored()
-        self._waiting = [(suggestion, 0) for suggestion in self.study.unfinished()]
+        self._waiting = [_Attempt(suggestion) for suggestion in self.study.unfinished()]
         interrupted = False
         while True:
             self._fill()
@@ -106,27 +120,35 @@ class Loop:
     def _count_stored(self) -> None:
         told = self.study.finished()
         self._told = len(told)
-        self._failures = sum(trial.user_attrs.get("seqsweep.state") == "failed" for trial in told)
-        best = self.study.best()
-        self._since_best = sum(trial.number > best.number for trial in told) if best else 0
+        self._failures = sum(trial.state == TrialState.FAIL for trial in told)
+        latest = max((trial.number for trial in self.study.front()), default=None)
+        self._since_best = 0 if latest is None else sum(trial.number > latest for trial in told)
 
     def _fill(self) -> None:
         for slot in self.executor.slots():
-            busy = sum(attempt.slot.id == slot.id for attempt in self._running.values())
-            for _ in range(slot.seats - busy):
-                if (following := self._following()) is None:
-                    return
-                self._submit(*following, slot)
+            while self._has_room(slot) and (following := self._following(slot)) is not None:
+                self._submit(following, slot)
 
-    def _following(self) -> tuple[Suggestion, int] | None:
+    def _has_room(self, slot: Slot) -> bool:
+        beside = [attempt for attempt in self._running.values() if attempt.beside(slot)]
+        if any(attempt.beside(slot) for attempt in self._emptying):
+            return not beside
+        taken = sum(attempt.slot.id == slot.id for attempt in beside)
+        return taken < slot.seats and not any(attempt.alone for attempt in beside)
+
+    def _following(self, slot: Slot) -> _Attempt | None:
         if self.stopping:
             return None
+        for attempt in self._emptying:
+            if attempt.beside(slot):
+                self._emptying.remove(attempt)
+                return attempt
         if self._waiting:
             return self._waiting.pop(0)
         while self._may_ask():
             suggestion = self.study.ask()
             if suggestion.copy_of is None:
-                return suggestion, 0
+                return _Attempt(suggestion)
             self._copy(suggestion, suggestion.copy_of)
         return None
 
@@ -139,18 +161,24 @@ class Loop:
 
     def _may_ask(self) -> bool:
         budget = self.budget
+        begun = self._told + len(self._running) + len(self._emptying)
         return not (
             self.study.exhausted
-            or self._told + len(self._running) >= min(budget.n_trials, self.study.size)
+            or begun >= min(budget.n_trials, self.study.size)
             or (budget.timeout is not None and time.monotonic() - self._began >= budget.timeout)
             or (budget.patience is not None and self._since_best >= budget.patience)
             or (budget.max_failures is not None and self._failures >= budget.max_failures)
         )
 
-    def _submit(self, suggestion: Suggestion, deaths: int, slot: Slot) -> None:
-        self.study.begin(suggestion, suggestion.attempt)
+    def _submit(self, attempt: _Attempt, slot: Slot) -> None:
+        suggestion = attempt.suggestion
+        self.study.begin(suggestion)
         job = self.make_job(suggestion)
-        self._running[suggestion.number] = _Attempt(suggestion, slot, deaths)
+        neighbours = [other for other in self._running.values() if other.beside(slot)]
+        attempt.slot, attempt.crowded = slot, bool(neighbours)
+        for other in neighbours:
+            other.crowded = True
+        self._running[suggestion.number] = attempt
         self.executor.submit(job, slot)
         for observer in self.observers:
             observer.submitted(suggestion, job, slot)
@@ -178,30 +206,39 @@ class Loop:
         del self._running[attempt.suggestion.number]
         if isinstance(outcome, Interrupted):
             return  # stays running in the store; the next driver goes on with it
+        if isinstance(outcome, Infeasible) and outcome.memory and attempt.crowded:
+            self._again(attempt, self._emptying, f"{outcome.reason}; trying again with nothing beside it")
+            return
         state = self.study.tell(attempt.suggestion, outcome, event.seconds if event else 0.0)
         self._count(state, attempt.suggestion.number)
         for observer in self.observers:
             observer.ended(attempt.suggestion, state, outcome, event)
 
+    def _again(self, attempt: _Attempt, queue: list[_Attempt], why: str) -> None:
+        """Another attempt at the same trial, which goes on from its checkpoint."""
+        attempt.suggestion.attempt += 1
+        for observer in self.observers:
+            observer.message(f"trial {attempt.suggestion.number}: {why}")
+        alone = attempt.alone or queue is self._emptying
+        queue.append(_Attempt(attempt.suggestion, attempt.deaths, alone, attempt.slot))
+
     def _count(self, state: str, number: int) -> None:
         self._told += 1
         self._failures += state == "failed"
-        best = self.study.best() if state == "complete" and self.budget.patience is not None else None
-        if best is not None and best.number == number:
-            self._since_best = 0
-        else:
-            self._since_best += 1
+        # The front costs a look at all trials: only where somebody waits for it.
+        improves = self.budget.patience is not None and state == "complete" and self._leads(number)
+        self._since_best = 0 if improves else self._since_best + 1
+
+    def _leads(self, number: int) -> bool:
+        return any(trial.number == number for trial in self.study.front())
 
     def _lost(self, attempt: _Attempt, event: SlotLost) -> None:
-        suggestion = attempt.suggestion
         if self.stopping:
-            del self._running[suggestion.number]
-            return
-        if attempt.deaths >= self.budget.retries:
+            del self._running[attempt.suggestion.number]
+        elif attempt.deaths >= self.budget.retries:
             self._ended(attempt, Failed(f"{event.reason}, {attempt.deaths + 1} times"), None)
-            return
-        for observer in self.observers:
-            observer.message(f"trial {suggestion.number}: {event.reason}; trying again")
-        del self._running[suggestion.number]
-        suggestion.attempt += 1
-        self._waiting.append((suggestion, attempt.deaths + 1))
+        else:
+            del self._running[attempt.suggestion.number]
+            attempt.deaths += 1
+            queue = self._emptying if attempt.alone else self._waiting
+            self._again(attempt, queue, f"{event.reason}; trying again")

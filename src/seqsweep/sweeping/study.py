@@ -151,10 +151,11 @@ class Study:
         values = self.space.suggest(trial)
         return Suggestion(trial, trial.number, values, 1, self._completed.get(_key(values)))
 
-    def begin(self, suggestion: Suggestion, attempt: int) -> None:
-        """Note that an attempt is about to run."""
-        suggestion.attempt = attempt
-        suggestion.trial.set_user_attr("seqsweep.attempt", attempt)
+    def begin(self, suggestion: Suggestion) -> None:
+        """Note that an attempt is about to run; the first one goes without saying."""
+        # Each attribute is a commit of its own, and most trials have one attempt.
+        if suggestion.attempt > 1:
+            suggestion.trial.set_user_attr("seqsweep.attempt", suggestion.attempt)
 
     def report(self, suggestion: Suggestion, value: float, step: int) -> bool:
         """Store an intermediate value; whether the trial shall go on."""
@@ -170,7 +171,8 @@ class Study:
         """Store how the trial ended; returns its state as our tables name it."""
         state, told, values = self._verdict(outcome)
         trial = suggestion.trial
-        trial.set_user_attr("seqsweep.seconds", round(seconds, 3))
+        if suggestion.attempt > 1:  # else Optuna's own times say it
+            trial.set_user_attr("seqsweep.seconds", round(seconds, 3))
         if isinstance(outcome, Pruned) and outcome.best is not None:
             trial.set_user_attr("seqsweep.best", outcome.best)
         if text := _text(outcome, state):
@@ -178,7 +180,7 @@ class Study:
         if state == "infeasible":
             # To Optuna a pruned trial with a violated constraint: TPE learns nothing from failed ones.
             trial.set_constraint("feasible", 1.0)
-        trial.set_user_attr("seqsweep.state", state)
+            trial.set_user_attr("seqsweep.state", state)
         if state == "complete" and values is not None:
             # What it was is all that a later copy needs; its number is the stored trial's.
             same = optuna.trial.create_trial(params={}, distributions={}, values=list(values))
@@ -200,10 +202,20 @@ class Study:
         sign = -1 if self.optuna.directions[0] == StudyDirection.MAXIMIZE else 1
         return min(complete, key=lambda trial: sign * trial.values[0], default=None)
 
+    def front(self) -> list[FrozenTrial]:
+        """The complete trials that no other beats in all objectives, the earliest of equals.
+
+        With one objective that is the best one.
+        """
+        first: dict[tuple[float, ...], FrozenTrial] = {}
+        for trial in self.optuna.best_trials:
+            first.setdefault(tuple(trial.values), trial)
+        return list(first.values())
+
     def _adopt(self, frozen: FrozenTrial) -> Suggestion:
         self._reseed(frozen.number)
         trial = optuna.trial.Trial(self.optuna, frozen._trial_id)
-        attempt = int(frozen.user_attrs.get("seqsweep.attempt", 0)) + 1
+        attempt = int(frozen.user_attrs.get("seqsweep.attempt", 1)) + 1
         return Suggestion(trial, frozen.number, self.space.suggest(trial), attempt)
 
     @property
@@ -225,7 +237,8 @@ class Study:
         """Values for the trial `number`, new ones if a few draws find some."""
         # In a copy of the study: a draw cannot be taken back from the store.
         scratch = optuna.create_study(directions=self.optuna.directions)
-        scratch.add_trials(self.trials())
+        if type(self.optuna.sampler) is not RandomSampler:  # that one looks at no trials
+            scratch.add_trials(self.trials())
         for draw in range(REDRAWS + 1):
             scratch.sampler = self.settings.sampler(derive_seed(self._seed, number, draw))
             trial = scratch.ask()
