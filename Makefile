@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-real lint ui lock clean
+.PHONY: help demo test test-real faults lint ui lock clean
 
 help:
 	@echo "make demo       sweep small recurrent networks on real digits (24 trials, two minutes)"
 	@echo "make test       the quick tests"
 	@echo "make test-real  the tests with real servers, a browser, killed processes, fresh installs"
+	@echo "make faults     every fault, injected into real studies (workers and drivers killed, trials gone wrong)"
 	@echo "make lint       ruff, mypy --strict, import contracts"
 	@echo "make ui         MLflow's UI on the store here"
 
@@ -28,6 +29,9 @@ test: $(READY)
 
 test-real: $(READY)
 	$(BIN)/python -m pytest -m real
+
+faults: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m faults
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/engine.py refill     how busy 64 jobs of 1:8 keep 2, 4, 8 slots
     .venv/bin/python benchmarks/engine.py loop       trials a second, beside bare ask and tell
+    .venv/bin/python benchmarks/engine.py flat       whether the last 200 of 2,000 trials cost what the first did
 
 Each prints one table and writes it with the machine's name to benchmarks/results/.
 """
@@ -29,18 +30,20 @@ from seqsweep.sweeping.study import Suggestion
 
 RESULTS = Path(__file__).parent / "results"
 SPACE = SearchSpace.parse({"x": "interval(0.0,1.0)", "y": "choice(1,2,3)"})
+FINITE = SearchSpace.parse({"x": "range(0,100)", "y": "range(0,100)"})
+"""10,000 configurations: what has completed already is drawn anew."""
 UNIT = 1.0
 """Seconds of the shortest job; the longest takes eight times as long."""
 
 
-def study(storage: str | None) -> Study:
+def study(storage: str | None, space: SearchSpace = SPACE) -> Study:
     def sampler(seed: int | None) -> optuna.samplers.BaseSampler:
         return optuna.samplers.RandomSampler(seed=seed)
 
     settings = StudySettings(
         "engine", storage, ("value",), ("minimize",), sampler, optuna.pruners.NopPruner(), 0
     )
-    return Study.open(settings, SPACE)
+    return Study.open(settings, space)
 
 
 def durations() -> list[float]:
@@ -112,6 +115,35 @@ def loop_rate(storage: Callable[[str], str | None], trials: int) -> float:
         return trials / (time.perf_counter() - began)
 
 
+class Times:
+    """An observer that notes when each trial was told."""
+
+    def __init__(self) -> None:
+        self.told = [time.perf_counter()]
+
+    def ended(self, *rest: Any) -> None:
+        self.told.append(time.perf_counter())
+
+    copied = ended
+
+    def submitted(self, *rest: Any) -> None: ...
+    def reported(self, *rest: Any) -> None: ...
+    def message(self, text: str) -> None: ...
+
+
+def flatness(storage: Callable[[str], str | None], space: SearchSpace) -> dict[str, float]:
+    """Seconds of the first and of the last 200 of 2,000 trials through the loop."""
+    times = Times()
+    with tempfile.TemporaryDirectory() as folder, ThreadExecutor(make_slots((), cores=2)) as executor:
+
+        def job(suggestion: Suggestion) -> Job:
+            return Job(suggestion.number, "jobs:nothing", None, folder)
+
+        Loop(study(storage(folder), space), executor, job, Budget(2000), [times]).run()
+    first, last = times.told[200] - times.told[0], times.told[-1] - times.told[-201]
+    return {"first 200, s": first, "last 200, s": last, "last / first": last / first}
+
+
 def bare_rate(storage: Callable[[str], str | None], trials: int) -> float:
     """Trials a second of ask, suggest and tell by themselves."""
     with tempfile.TemporaryDirectory() as folder:
@@ -150,6 +182,15 @@ def loop() -> list[dict[str, Any]]:
     return rows
 
 
+def flat() -> list[dict[str, Any]]:
+    """Every kind of storage with a space without end and one in which draws may repeat."""
+    return [
+        {"storage": name, "space": kind, **flatness(storage, space)}
+        for name, storage in (("memory", in_memory), ("SQLite", sqlite))
+        for kind, space in (("continuous", SPACE), ("finite", FINITE))
+    ]
+
+
 def show(name: str, rows: list[dict[str, Any]]) -> None:
     """Print the table and keep it."""
     print(" | ".join(rows[0]))
@@ -166,4 +207,5 @@ def show(name: str, rows: list[dict[str, Any]]) -> None:
 if __name__ == "__main__":
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     what = sys.argv[1] if len(sys.argv) > 1 else "refill"
-    show(what, [refill(slots) for slots in (2, 4, 8)] if what == "refill" else loop())
+    tables = {"refill": lambda: [refill(slots) for slots in (2, 4, 8)], "loop": loop, "flat": flat}
+    show(what, tables[what]())

@@ -22,6 +22,11 @@ def running(context: JobContext) -> Iterator[None]:
         _current.reset(token)
 
 
+def in_study() -> bool:
+    """Whether there is anyone to report to."""
+    return _current.get() is not None
+
+
 def report(value: float, step: int) -> None:
     """Hand an intermediate value of the objective to the study that runs this trial.
 

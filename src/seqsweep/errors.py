@@ -5,6 +5,7 @@ mend it. The command line prints the message alone and exits with `exit_code`;
 anything that is not a `SeqsweepError` is a bug of ours and keeps its traceback.
 
     SeqsweepError            exit 1   the run or the study failed
+    ├── RecordError                   the record could not be handed to the tracking store
     └── UsageError           exit 2   what was typed or written is wrong
         ├── ConfigError               a value in the configuration
         ├── DataError                 a data set's files
@@ -20,6 +21,10 @@ class SeqsweepError(Exception):
     """Base of all errors that are reported as one message."""
 
     exit_code = 1
+
+
+class RecordError(SeqsweepError):
+    """The work is done, but the tracking store does not have all of its record."""
 
 
 class UsageError(SeqsweepError):

@@ -88,14 +88,16 @@ class Slot:
     """A place where jobs run: a device, or a share of one.
 
     `devices` are the values for ``CUDA_VISIBLE_DEVICES``; empty means the
-    processor, with `threads` threads. `seats` above 1 is for workers that train
-    several trials as one.
+    processor. `seats` above 1 is for workers that train several trials as one.
+    A trial may train in `processes` processes, one a device if there are devices;
+    they share the `threads` threads.
     """
 
     id: int
     devices: tuple[str, ...] = ()
     threads: int = 1
     seats: int = 1
+    processes: int = 1
 
 
 # ---------------------------------------------------------------- events

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import subprocess
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -83,6 +85,23 @@ def dies(payload: str, context: JobContext) -> Outcome:
 
 def leaves_a_thread(payload: Any, context: JobContext) -> Outcome:
     threading.Thread(target=threading.Event().wait).start()
+    return Complete((0.0,))
+
+
+def leaves_a_process(payload: str, context: JobContext) -> Outcome:
+    with open(payload, "w") as held:
+        subprocess.Popen(["sleep", "1000"], stdout=held)
+    return Complete((0.0,))
+
+
+def touches(payload: str, context: JobContext) -> Outcome:
+    Path(payload).touch()
+    return Complete((0.0,))
+
+
+def prints(payload: str, context: JobContext) -> Outcome:
+    print(payload, flush=True)
+    subprocess.run(["echo", f"{payload}, the child"], check=True)
     return Complete((0.0,))
 
 
@@ -217,6 +236,41 @@ class ExecutorContract(ABC):
         self.needs_isolation()
         executor.submit(job(0, leaves_a_thread), executor.slots()[0])
         assert outcome_of(until_over(executor, 1)) == Complete((0.0,))
+
+    def test_a_process_left_running_ends_with_its_job(
+        self, executor: Executor, job: Any, tmp_path: Path
+    ) -> None:
+        self.needs_isolation()
+        held = tmp_path / "held"
+        os.mkfifo(held)
+        reader = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+        executor.submit(job(0, leaves_a_process, str(held)), executor.slots()[0])
+        assert outcome_of(until_over(executor, 1)) == Complete((0.0,))
+        readable, _, _ = select.select([reader], [], [], PATIENCE)
+        assert readable
+        assert os.read(reader, 1) == b""  # nobody holds the other end
+        os.close(reader)
+
+    def test_what_a_job_prints_goes_to_its_directory(self, executor: Executor, job: Any) -> None:
+        self.needs_isolation()
+        for trial in range(2):
+            executor.submit(job(trial, prints, f"job {trial}"), executor.slots()[0])
+            until_over(executor, 1)
+        for trial in range(2):
+            written = Path(job(trial, prints).directory, "output.log").read_text()
+            assert written == f"job {trial}\njob {trial}, the child\n"
+
+    def test_a_word_that_comes_too_late_is_not_for_the_next_job(self, executor: Executor, job: Any) -> None:
+        over = Path(job(0, complete).directory) / "over"
+        executor.submit(job(0, touches, str(over)), executor.slots()[0])
+        end = time.monotonic() + PATIENCE
+        while not over.exists():
+            assert time.monotonic() < end
+        executor.interrupt(0)
+        executor.answer(0, False)
+        until_over(executor, 1)
+        executor.submit(job(1, reports, 3), executor.slots()[0])
+        assert outcome_of(until_over(executor, 1, answer=lambda report: True)) == Complete((1.0,))
 
     def test_close_ends_every_process(self, job: Any) -> None:
         self.needs_isolation()

@@ -5,16 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
-import optuna
 import psutil
-import torch
-from mlflow.entities import Run
+
+from faults.invariants import check_study, stored_runs
+
+__all__ = ["STUDY", "Driver", "all_gone", "check_study", "command", "run", "stored_runs"]
 
 STUDY = """\
 defaults:
@@ -111,45 +110,3 @@ def run(folder: Path, *arguments: str, timeout: float = 600) -> subprocess.Compl
     return subprocess.run(
         command(*arguments), cwd=folder, capture_output=True, text=True, timeout=timeout, check=False
     )
-
-
-def stored_runs(folder: Path, project: str = "seqsweep") -> tuple[list[Run], list[Run]]:
-    """Parent and child Runs in the folder's MLflow store."""
-    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name(project)
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id], max_results=1000)
-    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    return [run for run in runs if run not in children], children
-
-
-def check_study(folder: Path, name: str, n_trials: int, epochs: int) -> None:
-    """The invariants that hold after a study, whatever happened during it."""
-    study = optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'optuna.db'}")
-    trials = study.get_trials()
-    assert [trial.number for trial in trials] == list(range(n_trials))
-    assert all(trial.state.is_finished() for trial in trials)
-    parents, children = stored_runs(folder)
-    assert len(parents) == 1
-    by_trial = {int(run.data.tags["seqsweep.trial"]): run for run in children}
-    assert Counter(int(run.data.tags["seqsweep.trial"]) for run in children) == Counter(range(n_trials))
-    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    for trial in trials:
-        stored = by_trial[trial.number]
-        assert stored.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
-        assert stored.data.tags["seqsweep.state"] == trial.state.name.lower() == "complete"
-        assert stored.info.status == "FINISHED"
-        for key, value in trial.params.items():
-            if key != "model":  # a group: what it chose stands in the model's own keys
-                assert stored.data.params[key] == str(value)
-        history = client.get_metric_history(stored.info.run_id, "val/accuracy")
-        steps = [metric.step for metric in history]
-        assert len(steps) == epochs, trial.number
-        assert steps == sorted(set(steps)), trial.number
-        assert stored.data.metrics["best/val/accuracy"] == trial.value == max(m.value for m in history)
-        artifacts = {artifact.path for artifact in client.list_artifacts(stored.info.run_id)}
-        assert {"config.yaml", "best.ckpt"} <= artifacts
-        checkpoint = folder / "multirun" / name / str(trial.number) / "best.ckpt"
-        assert "state_dict" in torch.load(checkpoint, weights_only=True)
-        losses = [metric.step for metric in client.get_metric_history(stored.info.run_id, "train/loss")]
-        assert losses == sorted(set(losses))

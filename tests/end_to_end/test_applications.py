@@ -114,3 +114,61 @@ def test_a_grid_of_hydras_own_sweeper(app: Path) -> None:
     assert done.returncode == 0, done.stderr
     for number, value in enumerate(("0.125", "1.125", "4.125")):
         assert f"#{number} x={number + 1} : completed: {value}" in done.stdout
+
+
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.real)])
+def test_another_launcher_runs_batches_and_says_so(app: Path, launcher: str) -> None:
+    if launcher == "joblib":
+        pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    sweep = (
+        "-m", "hydra/sweeper=seqsweep", f"hydra/launcher={launcher}", "hydra.sweeper.batch_size=2",
+        "x=interval(-2.0,2.0)", "fail=choice(true,false)",
+        "hydra.sweeper.enqueue=[{x: 0.5, fail: false}, {x: 0.5, fail: true}]",
+    )  # fmt: skip
+    first = run(app, *sweep, "hydra.sweeper.n_trials=3")
+    assert first.returncode == 0, first.stderr
+    said = f"hydra/launcher={launcher}: batches of 2, each as long as its slowest trial"
+    assert first.stdout.count(said) == 1
+    second = run(app, *sweep, "hydra.sweeper.n_trials=6")
+    assert second.returncode == 0, second.stderr
+    stored = trials(app)
+    assert [trial.number for trial in stored] == list(range(6))
+    for trial in stored:
+        assert trial.state.name == ("FAIL" if trial.params["fail"] else "COMPLETE")
+        assert trial.user_attrs.get("seqsweep.error") == (
+            "ValueError: told to fail" if trial.params["fail"] else None
+        )
+        assert len(trial.intermediate_values) == (0 if trial.params["fail"] else 8)
+        overrides = (app / "multirun" / "app" / str(trial.number) / ".hydra" / "overrides.yaml").read_text()
+        assert f"x={trial.params['x']}" in overrides
+    assert {path.name for path in (app / "multirun").iterdir()} == {"app"}
+    _, children = stored_runs(app, "app")
+    assert len(children) == 6
+
+
+SEVERAL = """
+import hydra
+from hydra.core.config_store import ConfigStore
+
+ConfigStore.instance().store(name="config", node={"x": 0.0, "how": "mapping"})
+
+@hydra.main(version_base="1.3", config_path=None, config_name="config")
+def app(config):
+    both = {"size": 2 * config.x, "loss": config.x}
+    return both if config.how == "mapping" else list(both.values())
+
+app()
+"""
+
+
+def test_a_function_may_return_a_mapping_or_a_sequence(app: Path) -> None:
+    (app / "app.py").write_text(SEVERAL)
+    done = run(
+        app, "-m", *OURS, "x=choice(1.0,2.0)", "how=choice(mapping,sequence)", "hydra.sweeper.n_trials=4",
+        "hydra.sweeper.metric=[size,loss]", "hydra.sweeper.direction=[minimize,maximize]",
+        "hydra.sweeper.sampler={_target_: optuna.samplers.GridSampler}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted((trial.params["how"], *trial.values) for trial in trials(app)) == [
+        (how, 2 * x, x) for how in ("mapping", "sequence") for x in (1.0, 2.0)
+    ]

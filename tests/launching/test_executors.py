@@ -21,6 +21,17 @@ class TestSpawnedExecutor(ExecutorContract):
         return LocalExecutor(make_slots((), cores=slots), start_method="spawn")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+class TestForkedExecutorThatReuses(ExecutorContract):
+    def make(self, slots: int) -> AbstractContextManager[Executor]:
+        return LocalExecutor(make_slots((), cores=slots), start_method="forkserver", trials_per_worker=4)
+
+
+class TestSpawnedExecutorThatReuses(ExecutorContract):
+    def make(self, slots: int) -> AbstractContextManager[Executor]:
+        return LocalExecutor(make_slots((), cores=slots), start_method="spawn", trials_per_worker=4)
+
+
 class TestThreadExecutor(ExecutorContract):
     isolates = False
 
@@ -28,8 +39,9 @@ class TestThreadExecutor(ExecutorContract):
         return ThreadExecutor(make_slots((), cores=slots))
 
 
-def test_a_job_past_its_time_is_ended_and_has_failed(tmp_path) -> None:
-    with LocalExecutor(make_slots((), cores=1), trial_timeout=0.2) as executor:
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_job_past_its_time_is_ended_and_has_failed(tmp_path, jobs: int) -> None:
+    with LocalExecutor(make_slots((), cores=1), trial_timeout=0.2, trials_per_worker=jobs) as executor:
         executor.submit(Job(0, hangs, None, str(tmp_path)), executor.slots()[0])
         outcome = outcome_of(until_over(executor, 1))
     assert outcome == Failed("no end after hydra.launcher.trial_timeout=0.2 seconds")

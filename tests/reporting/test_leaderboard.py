@@ -59,9 +59,15 @@ def study() -> optuna.Study:
     return study
 
 
-def printed(rows: list[Row], width: int = 80, most: int | None = 30, terminal: bool = False) -> str:
+def printed(
+    rows: list[Row],
+    width: int = 80,
+    most: int | None = 30,
+    terminal: bool = False,
+    metrics: tuple[str, ...] = ("val/accuracy",),
+) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=terminal, color_system=None)
-    print_leaderboard(rows, "val/accuracy", console, most)
+    print_leaderboard(rows, metrics, console, most)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -83,6 +89,18 @@ def test_minimizing_turns_the_order() -> None:
     study = optuna.create_study()
     study.add_trials([create_trial(value=value) for value in (3.0, 1.0, 2.0)])
     assert [row.value for row in leaderboard(study)] == [1.0, 2.0, 3.0]
+
+
+def test_with_several_objectives_the_front_comes_first() -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    values = [(0.9, 5.0), (0.8, 1.0), (0.7, 3.0), (0.95, 9.0)]
+    study.add_trials([create_trial(values=list(pair)) for pair in values])
+    rows = leaderboard(study)
+    assert [(row.trial, row.leads) for row in rows] == [(3, True), (0, True), (1, True), (2, False)]
+    lines = printed(rows, metrics=("val/accuracy", "system/seconds")).splitlines()
+    assert lines[0].split()[:4] == ["#", "state", "val/accuracy", "system/seconds"]
+    assert lines[2].split()[:4] == ["3", "complete", "0.95", "9"]
+    assert lines[-1] == "Pareto front: trials 3, 0, 1"
 
 
 def test_trials_of_a_foreign_study_have_states_and_values_too() -> None:

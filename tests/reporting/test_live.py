@@ -20,17 +20,17 @@ def written(target: Console) -> str:
 def drive(view: LiveView) -> None:
     view.started(0, {"model": "gru", "optimizer.lr": 0.0012345})
     view.report(0, 0.5, 45)
-    view.ended(0, "complete", 0.9, 1.5)
+    view.ended(0, "complete", [0.9], 1.5)
     view.message("trial 1: process 7 was killed; trying again")
     view.started(1, {"model": "rnn"})
-    view.ended(1, "failed", None, 2.0, "ValueError: [red]no\nTraceback")
+    view.ended(1, "failed", [], 2.0, "ValueError: [red]no\nTraceback")
     view.started(2, {"model": "rnn"})
-    view.ended(2, "pruned", 0.3, 1.0)
+    view.ended(2, "pruned", [0.3], 1.0)
 
 
 def test_plain_lines_where_there_is_no_terminal() -> None:
     target = console()
-    with LiveView(5, "maximize", "val/accuracy", target) as view:
+    with LiveView(5, "maximize", ["val/accuracy"], target) as view:
         drive(view)
     lines = written(target).splitlines()
     assert lines[0] == "trial   0 complete  val/accuracy 0.9  1.5 s  model=gru lr=0.00123  [1/5]"
@@ -46,7 +46,7 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
 
 def test_one_view_on_a_terminal() -> None:
     target = console(terminal=True)
-    with LiveView(5, "maximize", "val/accuracy", target) as view:
+    with LiveView(5, "maximize", ["val/accuracy"], target) as view:
         drive(view)
         view.started(3, {"model": "lstm"})
         view.report(3, 0.25, 90)
@@ -60,6 +60,13 @@ def test_one_view_on_a_terminal() -> None:
     assert "trying again" in text
 
 
+def test_several_objectives_are_told_each() -> None:
+    target = console()
+    with LiveView(2, "maximize", ["val/accuracy", "val/loss"], target) as view:
+        view.ended(0, "complete", [0.9, 0.3], 1.0)
+    assert "val/accuracy 0.9  val/loss 0.3" in written(target)
+
+
 def test_goes_on_from_a_study_that_is_partly_done() -> None:
     target = console()
     done = [
@@ -68,9 +75,9 @@ def test_goes_on_from_a_study_that_is_partly_done() -> None:
         Row(2, "running"),
         Row(3, "complete", 0.4),
     ]
-    with LiveView(4, "minimize", "val/loss", target, done) as view:
+    with LiveView(4, "minimize", ["val/loss"], target, done) as view:
         view.started(2, {"model": "rnn"})
-        view.ended(2, "complete", 0.3, 1.0)
+        view.ended(2, "complete", [0.3], 1.0)
     lines = written(target).splitlines()
     assert lines[0].endswith("[4/4]")
     assert "4 of 4 trials" in lines[1]
@@ -79,9 +86,9 @@ def test_goes_on_from_a_study_that_is_partly_done() -> None:
 
 def test_a_trial_that_was_not_seen_to_start_may_end() -> None:
     target = console()
-    with LiveView(1, "minimize", "val/loss", target) as view:
+    with LiveView(1, "minimize", ["val/loss"], target) as view:
         view.report(0, 1.0, 1)
-        view.ended(0, "complete", math.nan, 1.0)
+        view.ended(0, "complete", [math.nan], 1.0)
     assert "best" not in written(target)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from seqsweep.errors import StoreError
+from seqsweep.errors import RecordError
 from seqsweep.tracking import Recorder, Spool, State, StudyRecord
 from seqsweep.tracking.draining import Place
 from seqsweep.tracking.mlflow_store import MlflowStore, clean_key
@@ -286,7 +286,7 @@ def test_a_run_deleted_meanwhile_is_told_and_stops_no_other(store: Any, study: S
     store.client().delete_run(recorder.run_id(study.folder / "0"))
     train(study.folder / "0", "complete", epochs=5)
     recorder.follow(train(study.folder / "1"), "1", trial=1)
-    with pytest.raises(StoreError, match=r"not recorded in sqlite.*digits/0"):
+    with pytest.raises(RecordError, match=r"not recorded in sqlite.*digits/0"):
         recorder.close()
     recorder.close()
     assert store.run(trial="1").info.status == "FINISHED"
@@ -309,7 +309,7 @@ def test_a_deleted_experiment_says_how_to_bring_it_back(store: Any, study: Study
     client = store.client()
     client.delete_experiment(client.create_experiment("tests"))
     recorder = store.recorder(study, patience=0.0)
-    with pytest.raises(StoreError, match=r"mlflow experiments restore --experiment-id 1"):
+    with pytest.raises(RecordError, match=r"mlflow experiments restore --experiment-id 1"):
         recorder.close()
 
 
@@ -320,7 +320,7 @@ def test_a_store_that_is_away_keeps_everything_for_the_next_recorder(store: Any,
     recorder.study({"best/val/accuracy": 0.7})
     assert not recorder.drain(0.2)
     with pytest.raises(
-        StoreError, match=r"http://127.0.0.1:9 cannot be written to.*9 records of 2 runs wait"
+        RecordError, match=r"http://127.0.0.1:9 cannot be written to.*9 records of 2 runs wait"
     ):
         recorder.close()
     assert Place.load(folder).waiting(folder) == 7

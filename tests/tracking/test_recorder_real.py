@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
 from seqsweep.tracking import Recorder, Spool, StudyRecord
 from seqsweep.tracking.mlflow_store import connect
+from tracking.serving import TrackingServer
 
 pytestmark = pytest.mark.real
 
@@ -116,51 +114,6 @@ def test_two_drivers_on_a_fresh_store_do_not_race(tmp_path: Path) -> None:
     assert sorted(run.info.run_name for run in client.search_runs(experiments)) == ["one", "three", "two"]
 
 
-class TrackingServer:
-    """A real ``mlflow server`` that can go away and come back on its port."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        store = f"sqlite:///{self._folder / 'server.db'}"
-        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--workers", "1"]
-        command += ["--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--artifacts-destination", str(self._folder / "served")]
-        self._process = subprocess.Popen(
-            command,
-            cwd=self._folder,
-            env={
-                **os.environ,
-                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-                "MLFLOW_DISABLE_TELEMETRY": "true",
-            },
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            try:
-                urlopen(f"{self.uri}/health", timeout=5).close()
-            except OSError:
-                time.sleep(0.2)
-            else:
-                return
-        raise AssertionError("no answer")
-
-    def stop(self) -> None:
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-
 def test_a_server_that_goes_and_comes_back_gets_everything_once(tmp_path: Path) -> None:
     server = TrackingServer(tmp_path)
     server.start()
@@ -203,20 +156,61 @@ def test_a_server_that_goes_and_comes_back_gets_everything_once(tmp_path: Path) 
         server.stop()
 
 
-def test_eight_processes_write_at_once(store: Any, study: StudyRecord) -> None:
-    program = (
-        "import sys; from pathlib import Path; from seqsweep.tracking import Spool\n"
-        "with Spool(Path(sys.argv[1]), interval=0.1) as spool:\n"
-        "    for step in range(2000): spool.log_metrics({'a': step, 'b': -step}, step)\n"
-        "    spool.end('complete')\n"
-    )
+# A run in a process of its own: flushes half-way and says so, goes on, and ends when it is let.
+WRITER = """
+import sys
+from pathlib import Path
+from seqsweep.tracking import Spool
+
+folder, steps = Path(sys.argv[1]), int(sys.argv[2])
+with Spool(folder, interval=0.1) as spool:
+    for step in range(steps):
+        if step == steps // 2:
+            spool.flush()
+            print("half", flush=True)
+        spool.log_metrics({"a": step, "b": -step}, step)
+    sys.stdin.readline()
+    spool.end("complete")
+"""
+
+
+def start_writer(folder: Path, steps: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, str(folder), str(steps)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def kill_after_half(writer: subprocess.Popen[str]) -> None:
+    with writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "half\n"
+        writer.kill()
+
+
+def let_end(writer: subprocess.Popen[str]) -> None:
+    writer.communicate("end\n")
+    assert writer.returncode == 0
+
+
+def test_eight_processes_write_at_once_and_some_are_killed(store: Any, study: StudyRecord) -> None:
+    steps, again, never_again = 2000, (1, 4, 6), 3
     folders = [study.folder / str(number) for number in range(8)]
     with store.recorder(study) as recorder:
-        writers = [subprocess.Popen([sys.executable, "-c", program, str(folder)]) for folder in folders]
+        writers = {number: start_writer(folder, steps) for number, folder in enumerate(folders)}
         for number, folder in enumerate(folders):
             recorder.follow(folder, str(number), trial=number)
-        assert [writer.wait() for writer in writers] == [0] * 8
-    runs = store.runs(kind="trial")
-    assert len(runs) == 8
-    for run in runs:
-        assert store.history(run.info.run_id, "a") == [(step, float(step)) for step in range(2000)]
+        for number in (*again, never_again):
+            kill_after_half(writers.pop(number))
+        for number in again:
+            writers[number] = start_writer(folders[number], steps)
+        for writer in writers.values():
+            let_end(writer)
+    runs = {int(run.data.tags["seqsweep.trial"]): run for run in store.runs(kind="trial")}
+    assert sorted(runs) == list(range(8))
+    for number, run in runs.items():
+        killed = number == never_again
+        assert run.info.status == ("RUNNING" if killed else "FINISHED")
+        for key, sign in (("a", 1.0), ("b", -1.0)):
+            history = store.history(run.info.run_id, key)
+            assert history == [(step, sign * step) for step in range(len(history))]
+            # of a killed run, all that was flushed
+            assert steps // 2 <= len(history) <= steps if killed else len(history) == steps

@@ -38,6 +38,17 @@ def test_run_then_test(tmp_path: Path) -> None:
     assert all(json.loads(line) for line in spooled(tmp_path).splitlines())
 
 
+def test_several_objectives(tmp_path: Path) -> None:
+    goal = {"metric": "val/accuracy", "direction": "maximize", "also": ["val/loss"], "test": False}
+    outcome = jobs.run({"config": config(), "goal": goal}, LocalContext(tmp_path))
+    assert isinstance(outcome, Complete)
+    assert outcome.values == (outcome.detail["val/accuracy"], outcome.detail["val/loss"])
+    assert jobs.run({"config": config(), "goal": goal}, LocalContext(tmp_path)) == outcome
+    wrong = jobs.run({"config": config(), "goal": goal | {"also": ["val/x"]}}, LocalContext(tmp_path))
+    assert isinstance(wrong, Failed)
+    assert wrong.usage
+
+
 def test_the_tasks_own_goal_is_the_default(tmp_path: Path) -> None:
     outcome = jobs.run({"config": config()}, LocalContext(tmp_path))
     assert isinstance(outcome, Complete)
@@ -90,8 +101,10 @@ def test_outcomes_pass_through(tmp_path: Path) -> None:
 
 
 FORK = """
-import os, sys
-import seqsweep.training.jobs
+import importlib, os
+from seqsweep.cli.executors import OURS
+for name in OURS:
+    importlib.import_module(name)
 import torch
 assert not torch.cuda.is_initialized()
 threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
@@ -107,7 +120,7 @@ print(threads, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
-def test_a_process_that_imported_it_may_be_forked() -> None:
+def test_a_process_that_imported_all_of_it_may_be_forked() -> None:
     done = subprocess.run(
         [sys.executable, "-c", FORK], capture_output=True, text=True, timeout=120, check=True
     )

@@ -15,6 +15,7 @@ from seqsweep.errors import ConfigError
 from seqsweep.protocol import Complete, Interrupted, LocalContext, Outcome, Pruned
 from seqsweep.tracking import MemoryTracker, Spool
 from seqsweep.training import build, train
+from seqsweep.training.callback import TrialCallback
 from training.tiny import STEPS, Answering, config
 
 OPTIONS: dict[str, Any] = {"model__dropout": 0.3, "tracking__keep_checkpoints": "all"}
@@ -44,6 +45,23 @@ class Dying(LocalContext):
         if step == self.at:
             raise Killed
         return super().report(value, step)
+
+
+class DyingBetween(LocalContext):
+    """Dies between two steps: when it is asked for the `at`th time whether it is interrupted."""
+
+    at = 1
+
+    @property
+    def interrupted(self) -> bool:  # type: ignore[override]
+        self.at -= 1
+        if self.at == 0:
+            raise Killed
+        return False
+
+    @interrupted.setter
+    def interrupted(self, value: bool) -> None:
+        pass
 
 
 def run(
@@ -136,6 +154,139 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, steps: int) -> None:
     assert resumed == whole
     assert metrics(first, second) == metrics(undisturbed)
     assert equal(weights(part), weights(tmp_path / "whole"))
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "cosine": {"scheduler": SCHEDULERS["cosine"]},
+    "plateau": {"scheduler": SCHEDULERS["plateau"]},
+    "accumulating": {"trainer__accumulate_grad_batches": 3, "trainer__log_every_n_steps": 1},
+    "shortened": {"trainer__limit_train_batches": 5},
+    "seldom validated": {"trainer__check_val_every_n_epoch": 2},
+    "stopping": {
+        "trainer__callbacks": [
+            {
+                "_target_": "lightning.pytorch.callbacks.EarlyStopping",
+                "monitor": "val/loss",
+                "min_delta": 9.0,
+                "patience": 1,
+            }
+        ]
+    },
+    "generating": {
+        "data": {"_target_": "training.pairs.Copying", "batch_size": 40, "seed": 0},
+        "model": {
+            "_target_": "seqsweep.models.Seq2Seq",
+            "_partial_": True,
+            "hidden_size": 8,
+            "dropout": 0.2,
+        },
+        "task": {"_target_": "seqsweep.tasks.Seq2Seq", "_partial_": True, "teacher_forcing": 0.5},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_interrupted_after_every_step_ends_as_if_undisturbed(tmp_path: Path, kind: str) -> None:
+    options = KINDS[kind]
+    options = {"trainer__max_epochs": 2} | ({} if "model" in options else OPTIONS) | options
+    whole, undisturbed = run(tmp_path / "whole", **options | {"tracking__keep_checkpoints": "all"})
+    assert isinstance(whole, Complete)
+
+    part, trackers, outcome = tmp_path / "part", list[MemoryTracker](), Interrupted()
+    for attempt in range(1, 50):
+        context = Answering(part, attempt=attempt)
+        context.steps = 1
+        outcome, tracker = run(part, context, **options | {"tracking__keep_checkpoints": "all"})
+        trackers.append(tracker)
+        if outcome != Interrupted():
+            break
+        torch.rand(17)  # whatever ran in between
+    assert len(trackers) > weights(part)["global_step"]  # one step each, and one for the test
+    assert outcome == whole
+    assert metrics(*trackers) == metrics(undisturbed)
+    assert equal(weights(part), weights(tmp_path / "whole"))
+    assert equal(weights(part, "best.ckpt"), weights(tmp_path / "whole", "best.ckpt"))
+
+
+def spooled(directory: Path) -> list[tuple[int, dict[str, float]]]:
+    """The metrics records in their order, without times and speeds."""
+    lines = (directory / ".seqsweep" / "spool.jsonl").read_text().splitlines()
+    found = [(record[2], record[3]) for record in map(json.loads, lines) if record[0] == "m"]
+    return [(step, values) for step, values in found if "system/seconds" not in values]
+
+
+@pytest.mark.parametrize("at", [1, STEPS - 1, STEPS, STEPS + 1, 3 * STEPS + 5])
+def test_a_run_killed_within_an_epoch_ends_as_if_undisturbed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    monkeypatch.setattr(TrialCallback, "checkpoint_seconds", 0.0)
+    with Spool(tmp_path / "whole") as spool:
+        whole = train(build(config(**OPTIONS)), context=LocalContext(tmp_path / "whole"), tracker=spool)
+    part = tmp_path / "part"
+    dying = DyingBetween(part)
+    dying.at = at
+    with Spool(part, interval=3600.0) as unhurried:
+        with pytest.raises(Killed):
+            train(build(config(**OPTIONS)), context=dying, tracker=unhurried)
+        kept = (part / ".seqsweep" / "spool.jsonl").read_bytes()  # all that SIGKILL would leave
+    (part / ".seqsweep" / "spool.jsonl").write_bytes(kept)
+    with Spool(part) as spool:
+        resumed = train(build(config(**OPTIONS)), context=LocalContext(part), tracker=spool)
+    assert resumed == whole
+    assert spooled(part) == spooled(tmp_path / "whole")
+    assert equal(weights(part), weights(tmp_path / "whole"))
+
+
+def test_checkpoints_come_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert TrialCallback.checkpoint_seconds <= 60
+
+    def left_at(step: int) -> int | None:
+        dying = DyingBetween(tmp_path)
+        dying.at = step
+        with pytest.raises(Killed):
+            run(tmp_path, dying)
+        last = tmp_path / "last.ckpt"
+        return int(weights(tmp_path)["global_step"]) if last.is_file() else None
+
+    assert left_at(3) is None
+    monkeypatch.setattr(TrialCallback, "checkpoint_seconds", 0.0)
+    assert left_at(3) == 2
+
+
+def test_a_loader_that_cannot_say_where_it_is_begins_its_epoch_again(tmp_path: Path) -> None:
+    options = {"data": {"_target_": "training.tiny.Forgetful"}}
+    whole, undisturbed = run(tmp_path / "whole", **options)
+    part = tmp_path / "part"
+    context = Answering(part)
+    context.steps = STEPS + 3
+    outcome, first = run(part, context, **options)
+    assert outcome == Interrupted()
+    assert weights(part)["global_step"] == STEPS
+    resumed, second = run(part, **options)
+    assert resumed == whole
+    assert metrics(first, second) == metrics(undisturbed)
+
+
+def test_a_report_that_is_cut_off_is_made_again(tmp_path: Path) -> None:
+    class Leaving(LocalContext):
+        def report(self, value: float, step: int) -> bool:
+            self.interrupted = True
+            return False
+
+    assert run(tmp_path, Leaving(tmp_path))[0] == Interrupted()
+    again = LocalContext(tmp_path)
+    run(tmp_path, again)
+    assert [step for _, step in again.reports] == [STEPS * n for n in range(1, 5)]
+
+
+def test_an_answered_report_is_not_made_again(tmp_path: Path) -> None:
+    context = Answering(tmp_path)
+    context.steps = STEPS + 2
+    assert run(tmp_path, context)[0] == Interrupted()
+    again = LocalContext(tmp_path)
+    run(tmp_path, again)
+    assert [step for _, step in [*context.reports, *again.reports]] == [STEPS * n for n in range(1, 5)]
 
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:

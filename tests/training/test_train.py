@@ -126,12 +126,29 @@ def test_a_goal_of_ones_own(tmp_path: Path, tracker: MemoryTracker) -> None:
     assert not any(name.startswith("test/") for name in tracker.metrics)
 
 
+def test_several_objectives_are_taken_where_the_first_is_best(tmp_path: Path, tracker: MemoryTracker) -> None:
+    # learns too fast: its lowest loss and its highest accuracy are not at one validation
+    built = tiny(optimizer__lr=0.1)
+    goal = Goal("val/accuracy", "maximize", ["val/loss", "val/macro_f1"])  # type: ignore[arg-type]
+    outcome = train(built, context=LocalContext(tmp_path), tracker=tracker, goal=goal)
+    assert isinstance(outcome, Complete)
+    [(best_step, accuracy)] = tracker.metrics["best/val/accuracy"]
+    losses = dict(tracker.metrics["val/loss"])
+    assert outcome.values == (accuracy, losses[best_step], dict(tracker.metrics["val/macro_f1"])[best_step])
+    assert losses[best_step] > min(losses.values())
+    again = train(tiny(optimizer__lr=0.1), context=LocalContext(tmp_path), tracker=tracker, goal=goal)
+    assert again == outcome
+
+
 def test_a_metric_that_the_task_does_not_log(tmp_path: Path, tracker: MemoryTracker) -> None:
     with pytest.raises(ConfigError) as caught:
         train(tiny(), context=LocalContext(tmp_path), tracker=tracker, goal=Goal("val/acuracy"))
     assert str(caught.value) == (
         "metric=val/acuracy: the task logs val/loss, val/accuracy, val/macro_f1; did you mean 'val/accuracy'?"
     )
+    also = Goal("val/accuracy", "maximize", ("val/los",))
+    with pytest.raises(ConfigError, match=r"^metric=val/los: the task logs .*; did you mean 'val/loss'\?$"):
+        train(tiny(), context=LocalContext(tmp_path), tracker=tracker, goal=also)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from seqsweep.data import Examples, SequenceData, Splits
 from seqsweep.models import GRU
@@ -31,6 +32,14 @@ class TinyData(SequenceData):
         parts = {"train": slice(0, 64), "val": slice(64, 96), "test": slice(96, 128)}
         spec = DataSpec(name="tiny", input_size=3, output_size=2)
         return Splits(spec, **{name: Examples(inputs[rows], targets[rows]) for name, rows in parts.items()})
+
+
+class Forgetful(TinyData):
+    """The same from a DataLoader, which does not know its place within an epoch."""
+
+    def train_dataloader(self) -> Any:
+        batches = list(super().train_dataloader())
+        return DataLoader(batches, batch_size=None, shuffle=True)  # type: ignore[arg-type]
 
 
 class Faulty(GRU):
@@ -108,10 +117,10 @@ def tiny(**changes: Any) -> Built:
 
 
 class Answering(LocalContext):
-    """Says stop at the report number `stop`, counted from 1, and is interrupted after `steps` looks."""
+    """Says stop at the report number `stop`, counted from 1, and is interrupted from the look `steps` on."""
 
     stop = 0
-    steps = -1
+    steps = 0
 
     def report(self, value: float, step: int) -> bool:
         super().report(value, step)
@@ -119,9 +128,9 @@ class Answering(LocalContext):
 
     @property
     def interrupted(self) -> bool:  # type: ignore[override]
-        self.steps -= 1
-        return self.steps == 0
+        self._looks += 1
+        return 0 < self.steps <= self._looks
 
     @interrupted.setter
     def interrupted(self, value: bool) -> None:
-        pass
+        self._looks = 0

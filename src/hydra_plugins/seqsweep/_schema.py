@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-
 
 @dataclass
 class LauncherConf:
@@ -40,6 +38,7 @@ class SweeperConf:
     timeout: float | None = None
     patience: int | None = None
     max_failures: int | None = None
+    batch_size: int | None = None
     sampler: Any = field(default_factory=lambda: {"_target_": "optuna.samplers.TPESampler", "seed": 0})
     pruner: Any = field(default_factory=lambda: {"_target_": "optuna.pruners.NopPruner"})
     seeds: int = 1
@@ -47,7 +46,3 @@ class SweeperConf:
     params: dict[str, Any] = field(default_factory=dict)
     conditional: list[Any] = field(default_factory=list)
     on_change: str = "stop"
-
-
-ConfigStore.instance().store(group="hydra/launcher", name="seqsweep", node=LauncherConf, provider="seqsweep")
-ConfigStore.instance().store(group="hydra/sweeper", name="seqsweep", node=SweeperConf, provider="seqsweep")

@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 
-from hydra_plugins.seqsweep import _schema  # noqa: F401  # registers the group's option
+from hydra_plugins.seqsweep._schema import LauncherConf
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
+
+# Here and not beside the class: whoever restores Hydra's singletons gets an empty store, and Hydra then
+# runs this module again, but none that is imported already.
+ConfigStore.instance().store(group="hydra/launcher", name="seqsweep", node=LauncherConf, provider="seqsweep")
 
 
 class SeqsweepLauncher(Launcher):

@@ -9,13 +9,18 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
 
-from hydra_plugins.seqsweep import _schema  # noqa: F401  # registers the group's option
+from hydra_plugins.seqsweep._schema import SweeperConf
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
+
+# Here and not beside the class: whoever restores Hydra's singletons gets an empty store, and Hydra then
+# runs this module again, but none that is imported already.
+ConfigStore.instance().store(group="hydra/sweeper", name="seqsweep", node=SweeperConf, provider="seqsweep")
 
 
 class SeqsweepSweeper(Sweeper):
@@ -38,7 +43,7 @@ class SeqsweepSweeper(Sweeper):
         assert self.config is not None
         assert self.hydra_context is not None
         try:
-            return sweep(self.config, arguments, self.hydra_context, self.task_function)
+            return sweep(self.config, self.hydra_context, self.task_function)
         except SeqsweepError as error:
             if getattr(self.task_function, "seqsweep_native", False):
                 raise  # our own command line reports it

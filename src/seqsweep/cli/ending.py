@@ -22,11 +22,16 @@ def show(plan: Plan, study: Study, worker_memory: int) -> None:
     """Print it all to standard output. `worker_memory` in bytes, 0 if no worker ran."""
     threads = study.optuna.user_attrs.get("seqsweep.threads", 1)
     name = plan.settings.name
-    print_leaderboard(leaderboard(study.optuna), plan.settings.metrics[0])
+    metrics = plan.settings.metrics
+    print_leaderboard(leaderboard(study.optuna), metrics)
     if best := study.best():
         tested = study.optuna.user_attrs.get("seqsweep.test") or {}
         tests = "".join(f", {key} {value:.4f}" for key, value in tested.items())
-        print(f"best: trial {best.number}, {plan.settings.metrics[0]} {best.values[0]:.4f}{tests}")
+        values = ", ".join(
+            f"{metric} {value:.4f}" for metric, value in zip(metrics, best.values, strict=True)
+        )
+        by = f" by {metrics[0]}" if len(metrics) > 1 else ""
+        print(f"best{by}: trial {best.number}, {values}{tests}")
         print("train it again:")
         print(f"  {command(plan, best.params, threads)}")
     print(

@@ -5,36 +5,56 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from seqsweep.checks import positive_float
+from seqsweep.checks import positive_float, positive_int
 from seqsweep.errors import ConfigError
-from seqsweep.launching import LocalExecutor, find_devices, make_slots
+from seqsweep.launching import LocalExecutor, Packing, find_devices, make_slots
 from seqsweep.launching.devices import count_cores
+from seqsweep.launching.local import START_METHOD
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-OURS = ("torch", "lightning.pytorch", "torchmetrics", "hydra", "omegaconf", "seqsweep.training.jobs")
+OURS = (
+    "torch",
+    "lightning.pytorch",
+    "torchmetrics",
+    "hydra",
+    "omegaconf",
+    "seqsweep.data",
+    "seqsweep.models",
+    "seqsweep.tasks",
+    "seqsweep.training.jobs",
+)
 """What the warm server imports for seqsweep's own tasks."""
+
+SPAWNED_TRIALS = 8
+"""Trials of a worker where each new one would import all of this again."""
 
 
 def open_executor(launcher: DictConfig, native: bool) -> LocalExecutor:
     """The executor that ``hydra.launcher`` describes. Raises ConfigError for what it cannot do."""
-    _refuse_what_is_not_built(launcher)
+    if launcher.stack != 1:
+        raise ConfigError(f"hydra.launcher.stack={launcher.stack}: not supported yet: expected 1")
     if launcher.trial_timeout is not None:
         positive_float("hydra.launcher.trial_timeout", launcher.trial_timeout)
-    slots = make_slots(find_devices(), count_cores(), launcher.workers, launcher.workers_per_device)
-    # For another application only what it has imported itself is worth warming up.
-    preload = OURS if native else tuple(name for name in OURS[:2] if name in sys.modules)
-    return LocalExecutor(slots, preload, launcher.trial_timeout)
+    cores, workers, share = count_cores(), launcher.workers, launcher.workers_per_device
+    slots = make_slots(find_devices(), cores, workers, share, launcher.devices_per_trial)
+    packing = Packing(cores, None if workers == "auto" else workers) if share == "auto" else None
+    return LocalExecutor(
+        slots,
+        _preload(native),
+        launcher.trial_timeout,
+        trials_per_worker=_trials_per_worker(launcher.trials_per_worker),
+        packing=packing,
+    )
 
 
-def _refuse_what_is_not_built(launcher: DictConfig) -> None:
-    built: dict[str, tuple[object, ...]] = {
-        "stack": (1,),
-        "devices_per_trial": (1,),
-        "trials_per_worker": ("auto", 1),
-    }
-    for key, values in built.items():
-        if launcher[key] not in values:
-            expected = " or ".join(map(str, values))
-            raise ConfigError(f"hydra.launcher.{key}={launcher[key]}: not supported yet: expected {expected}")
+def _preload(native: bool) -> tuple[str, ...]:
+    """For another application only what it has imported itself is worth warming up."""
+    return OURS if native else tuple(name for name in OURS[:2] if name in sys.modules)
+
+
+def _trials_per_worker(given: object) -> int:
+    if given == "auto":
+        return 1 if START_METHOD == "forkserver" else SPAWNED_TRIALS
+    return positive_int("hydra.launcher.trials_per_worker", given)

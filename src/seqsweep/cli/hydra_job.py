@@ -5,13 +5,17 @@ So HydraConfig, output folders, logging and callbacks are as the application kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
+from seqsweep.checks import nearest
+from seqsweep.cli.composing import plain
 from seqsweep.protocol import Complete, Failed, JobContext, Outcome
 
 if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
     from hydra.core.utils import JobReturn
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
@@ -40,6 +44,10 @@ class Application:
             config.hydra.job.num = number
         return config
 
+    def composing_with(self, loader: ConfigLoader) -> Application:
+        """The same application, its jobs composed by `loader`."""
+        return replace(self, context=replace(self.context, config_loader=loader))
+
     def payload(self, config: DictConfig) -> bytes:
         """What a worker needs to run one composed job; closures travel too."""
         import cloudpickle
@@ -57,12 +65,86 @@ def run(payload: bytes, context: JobContext) -> Outcome:
     return Complete(detail=_portable(_run_job(payload), cloudpickle.dumps))
 
 
-def run_trial(payload: bytes, context: JobContext) -> Outcome:
-    """Entry of a study's trial: what the function returns is the trial's value."""
-    value = _run_job(payload).return_value  # raises what the function raised
+def run_trial(payload: tuple[bytes, Sequence[str]], context: JobContext) -> Outcome:
+    """Entry of a study's trial: what the function returns are the trial's values.
+
+    Args:
+        payload: from `Application.payload`; and the names of the objectives.
+        context: not used; `seqsweep.report` finds it.
+
+    """
+    parts, metrics = payload
+    return values_of(_run_job(parts).return_value, metrics)  # raises what the function raised
+
+
+@dataclass(frozen=True)
+class Call:
+    """Entry of a trial that another launcher has made a Hydra job already: calls the function alone."""
+
+    function: TaskFunction
+    metrics: Sequence[str]
+
+    def __call__(self, config: DictConfig, context: JobContext) -> Outcome:
+        """The outcome of the function on the composed configuration."""
+        return values_of(self.function(config), self.metrics)
+
+
+@dataclass(frozen=True)
+class OwnCall:
+    """The same for a job of `seqsweep.training.jobs`; `rest` is its payload without the configuration."""
+
+    job: str
+    rest: Mapping[str, Any]
+
+    def __call__(self, config: DictConfig, context: JobContext) -> Outcome:
+        """The job's outcome on the composed configuration."""
+        from seqsweep.training import jobs
+
+        entry: Callable[..., Outcome] = getattr(jobs, self.job)
+        return entry({"config": plain(config), **self.rest}, context)
+
+
+def values_of(returned: object, metrics: Sequence[str]) -> Outcome:
+    """Complete with one number an objective, or Failed with what was returned instead.
+
+    Args:
+        returned: a number; or a mapping in which the objectives are keys; or one number an
+            objective, in their order. Arrays and tensors are as good as numbers and sequences.
+        metrics: the names of the objectives.
+
+    """
+    wanted = "a number" if len(metrics) == 1 else f"a number for each of {', '.join(metrics)}"
+    if isinstance(returned, Mapping):
+        missing = [name for name in metrics if name not in returned]
+        if missing:
+            return Failed(
+                f"the function returned a mapping without '{missing[0]}': expected the keys that "
+                f"hydra.sweeper.metric names{nearest(missing[0], map(str, returned))}"
+            )
+        parts = [returned[name] for name in metrics]
+    else:
+        parts = _listed(returned)
+    numbers = [number for number in map(_number, parts) if number is not None]
+    if len(numbers) != len(parts) or len(parts) != len(metrics):
+        return Failed(f"the function returned {reprlib.repr(returned)}: expected {wanted}")
+    return Complete(tuple(numbers))
+
+
+def _listed(returned: Any) -> list[Any]:
+    if hasattr(returned, "tolist"):  # torch's and NumPy's, whatever their shape
+        returned = returned.tolist()
+    if isinstance(returned, Sequence) and not isinstance(returned, str | bytes):
+        return list(returned)
+    return [returned]
+
+
+def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, SupportsFloat):
-        return Failed(f"the function returned {value!r}: expected a number")
-    return Complete((float(value),))
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):  # an array of several
+        return None
 
 
 def _run_job(payload: bytes) -> JobReturn:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import copy
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import optuna
-
 from seqsweep import paths
-from seqsweep.checks import int_at_least, nearest, one_of, positive_float, positive_int
+from seqsweep.checks import int_at_least, one_of, positive_float, positive_int
+from seqsweep.cli.foreign import batch_size
+from seqsweep.cli.frozen import FrozenConf
 from seqsweep.cli.hydra_job import Application
+from seqsweep.cli.optuna_parts import make_pruner, sampler_factory
 from seqsweep.errors import ConfigError, StudyError
 from seqsweep.sweeping import Budget, SearchSpace, StudySettings
 
 if TYPE_CHECKING:
-    from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
+
+BUDGET = ("n_trials", "timeout", "patience", "max_failures", "batch_size")
+"""Keys of ``hydra.sweeper`` that may change while a study is under way, like all of the launcher's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,44 +39,74 @@ class Plan:
     identity: dict[str, str]
     """What makes two commands the same study, by dotted key; a change of any is a change of the study."""
     on_change: str
+    batch: int | None
+    """How many trials another launcher than ours is handed at once; None with ours."""
+    live: DictConfig
+    """The configuration as Hydra has composed it now, from the files as they are."""
 
     @classmethod
-    def read(
-        cls, config: DictConfig, arguments: Sequence[str], context: HydraContext, function: TaskFunction
-    ) -> Plan:
+    def read(cls, application: Application, live: DictConfig | None = None) -> Plan:
         """Check everything that needs no other process. Raises UsageError; writes nothing."""
         from omegaconf import OmegaConf
 
-        if "hydra_plugins.seqsweep" not in str(config.hydra.launcher.get("_target_")):
-            raise ConfigError(
-                f"hydra/launcher: {config.hydra.launcher.get('_target_')} is not supported yet with "
-                "hydra/sweeper=seqsweep: expected hydra/launcher=seqsweep"
-            )
+        config = application.config
         sweeper: dict[str, Any] = OmegaConf.to_container(config.hydra.sweeper, resolve=True)  # type: ignore[assignment]
-        application = Application(config, context, function)
         own_name = config.hydra.job.config_name if application.native else config.hydra.job.name
         name = _folder_name(str(sweeper["study_name"] or own_name))
-        space = SearchSpace.parse(sweeper["params"], arguments, sweeper["conditional"])
+        space = SearchSpace.parse(sweeper["params"], config.hydra.overrides.task, sweeper["conditional"])
         if not space.parameters:
             raise StudyError(f"study '{name}' searches nothing: expected hydra.sweeper.params")
         for values in sweeper["enqueue"]:
             space.check(values)
-        folder = paths.study_folder(name)
         return cls(
             application,
             _settings(name, sweeper, space, application.native),
             space,
-            _budget(sweeper, config.hydra.launcher.retries),
-            folder,
+            _budget(sweeper, config.hydra.launcher.get("retries", 1)),  # ours has the key
+            paths.study_folder(name),
             tuple(sweeper["enqueue"]),
             _identity(config, sweeper, space),
-            one_of("hydra.sweeper.on_change", sweeper["on_change"], ("stop", "fresh")),
+            one_of("hydra.sweeper.on_change", sweeper["on_change"], ("stop", "frozen", "fresh", "extend")),
+            batch_size(config),
+            config if live is None else live,
         )
 
     def renamed(self, name: str) -> Plan:
         """The same study under another name."""
         settings = dataclasses.replace(self.settings, name=name)
         return dataclasses.replace(self, settings=settings, folder=self.folder.with_name(name))
+
+    # ------------------------------------------------------------ the frozen copy
+
+    @property
+    def conf(self) -> FrozenConf:
+        """The study's copy of its configuration files."""
+        return FrozenConf(self.folder)
+
+    def freeze(self) -> Plan:
+        """The same study, its trials composed from the copy."""
+        return dataclasses.replace(self, application=self.application.composing_with(self.conf.loader()))
+
+    def resumed(self) -> Plan:
+        """The study's own file and overrides as they are now, all else as it was when it began."""
+        return self._with(self.conf.recompose(self.live))
+
+    def as_it_began(self) -> Plan:
+        """The study of the copy, with the budget and the launcher of now."""
+        from omegaconf import read_write
+
+        config, now = self.conf.compose(), self.application.config
+        with read_write(config):
+            config.hydra.launcher = now.hydra.launcher
+            for key in BUDGET:
+                config.hydra.sweeper[key] = now.hydra.sweeper[key]
+        return self._with(config)
+
+    def _with(self, config: DictConfig) -> Plan:
+        application = dataclasses.replace(self.application, config=config)
+        return Plan.read(application, self.live).renamed(self.settings.name).freeze()
+
+    # ------------------------------------------------------------ trials
 
     def compose(self, number: int, values: Mapping[str, Any]) -> DictConfig:
         """The composed configuration of a trial, its `hydra` node included."""
@@ -106,14 +139,12 @@ def _identity(config: DictConfig, sweeper: dict[str, Any], space: SearchSpace) -
     """The study file's keys that decide its trials, the space, and the rest of the configuration."""
     from omegaconf import OmegaConf, open_dict, read_write
 
-    study = {
-        key: sweeper[key]
-        for key in ("metric", "direction", "sampler", "pruner", "seeds", "enqueue", "conditional")
-    }
+    study = {key: sweeper[key] for key in ("metric", "direction", "sampler", "pruner", "seeds", "enqueue")}
+    study["conditional"] = [entry["when"] for entry in sweeper["conditional"]]
     task = copy.copy(config)
     with read_write(task), open_dict(task):
         del task["hydra"]
-    searched = {parameter.key: str(parameter.distribution) for parameter in space.parameters}
+    searched = {parameter.key: str(parameter.distribution) for parameter in space.all_parameters()}
     # What the command line fixes stands in the composed configuration; what `params` fixes does not.
     fixed = {key: value for key, value in sweeper["params"].items() if f"{key}={value}" in space.fixed}
     parts = {"hydra": {"sweeper": study}, "searched": searched, "fixed": fixed}
@@ -129,42 +160,43 @@ def _flat(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
 
 
 def _settings(name: str, sweeper: dict[str, Any], space: SearchSpace, native: bool) -> StudySettings:
-    # Another application's function returns the value itself, whatever it is called.
-    metrics = _listed(sweeper["metric"]) or (() if native else ("objective",))
-    if not metrics:
-        raise StudyError(
-            f"study '{name}' has no metric: expected hydra.sweeper.metric, such as val/accuracy or val/loss"
-        )
+    metrics, directions = _objectives(name, sweeper, native)
+    sampler, seed = sampler_factory(sweeper["sampler"], space, directions)
+    return StudySettings(
+        name=name,
+        storage=sweeper["storage"] or paths.study_storage(),
+        metrics=metrics,
+        directions=directions,
+        sampler=sampler,
+        pruner=make_pruner(sweeper["pruner"], len(metrics)),
+        seed=seed,
+    )
+
+
+def _objectives(name: str, sweeper: dict[str, Any], native: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is optimised, and in which direction each."""
     directions = tuple(
         one_of("hydra.sweeper.direction", word, ("minimize", "maximize"))
         for word in _listed(sweeper["direction"])
     )
     if not directions:
         raise StudyError("hydra.sweeper.direction=null: expected minimize or maximize")
-    if len(metrics) != 1 or len(directions) != 1:
+    metrics = _listed(sweeper["metric"])
+    if not metrics and native:
         raise StudyError(
-            "hydra.sweeper.metric: several objectives are not supported yet: expected one metric"
+            f"study '{name}' has no metric: expected hydra.sweeper.metric, such as val/accuracy or val/loss"
         )
-    sampler = _mapping("sampler", sweeper["sampler"])
-    if sampler["_target_"].endswith("GridSampler") and "search_space" not in sampler:
-        sampler["search_space"] = space.grid()
-    if sampler["_target_"].endswith("BruteForceSampler"):
-        space.grid()  # refuses what has no end before anything is written
-    seed = sampler.get("seed")
-
-    def make_sampler(derived: int | None) -> Any:
-        return _instantiate("sampler", sampler if derived is None else {**sampler, "seed": derived})
-
-    make_sampler(None)
-    return StudySettings(
-        name=name,
-        storage=sweeper["storage"] or paths.study_storage(),
-        metrics=metrics,
-        directions=directions,
-        sampler=make_sampler,
-        pruner=_instantiate("pruner", sweeper["pruner"]),
-        seed=seed,
-    )
+    if not metrics:  # another application's function returns the values themselves, whatever they are called
+        several = [f"objective_{i}" for i in range(len(directions))]
+        metrics = tuple(several) if len(several) > 1 else ("objective",)
+    if len(set(metrics)) < len(metrics):
+        raise StudyError(f"hydra.sweeper.metric={list(metrics)}: expected different metrics")
+    if len(metrics) != len(directions):
+        raise StudyError(
+            f"hydra.sweeper.direction={sweeper['direction']}: expected a list of {len(metrics)}, "
+            f"minimize or maximize for each of {', '.join(metrics)}"
+        )
+    return metrics, directions
 
 
 def _budget(sweeper: dict[str, Any], retries: int) -> Budget:
@@ -188,35 +220,3 @@ def _listed(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     return tuple(value) if isinstance(value, list) else (str(value),)
-
-
-def _instantiate(key: str, config: dict[str, Any]) -> Any:
-    """An Optuna object from its ``_target_``. Raises StudyError with the nearest name."""
-    from hydra.errors import HydraException
-    from hydra.utils import instantiate
-    from optuna.pruners import BasePruner
-    from optuna.samplers import BaseSampler
-
-    try:
-        made = instantiate(_mapping(key, config))
-    except (HydraException, TypeError, ValueError) as error:
-        target = str(config.get("_target_"))
-        known = [f"optuna.{key}s.{name}" for name in getattr(optuna, f"{key}s").__all__]
-        if target.startswith("optuna.") and target not in known:
-            raise StudyError(f"hydra.sweeper.{key}: there is no {target}{nearest(target, known)}") from None
-        cause = error.__cause__ or error
-        raise StudyError(f"hydra.sweeper.{key}: {target}: {' '.join(str(cause).split())}") from None
-    if not isinstance(made, BaseSampler if key == "sampler" else BasePruner):
-        raise StudyError(
-            f"hydra.sweeper.{key}: {config['_target_']} makes no {key}: expected one of Optuna's"
-        )
-    return made
-
-
-def _mapping(key: str, value: object) -> dict[str, Any]:
-    if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
-        raise StudyError(
-            f"hydra.sweeper.{key}={value}: expected a mapping with _target_, "
-            f"such as {{_target_: optuna.{key}s....}}"
-        )
-    return dict(value)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from seqsweep import paths
+from seqsweep.errors import RecordError
 from seqsweep.protocol import Complete, Ended, Job, Outcome, Slot
 from seqsweep.reporting.leaderboard import leaderboard
 from seqsweep.reporting.live import LiveView
 from seqsweep.tracking import Recorder, Spool, StudyRecord
+from seqsweep.tracking.following import last_end
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -31,12 +33,16 @@ class Recording:
         self._spools: dict[int, Spool] = {}
         self.peak_memory = 0
         """Largest resident size of a worker so far, in bytes."""
+        self.left_over: RecordError | None = None
+        """At the end, what the tracking store does not have."""
+        self._away = False
         done = [row for row in leaderboard(study.optuna) if row.state != "running"]
-        self._counts = Counter(row.state for row in done)
+        self._states = {row.trial: row.state for row in done}
+        self._counts = Counter(self._states.values())
         self.view = LiveView(
             plan.budget.n_trials,
             plan.settings.directions[0],
-            plan.settings.metrics[0],
+            plan.settings.metrics,
             done=done,
         )
 
@@ -50,12 +56,14 @@ class Recording:
             metric=f"best/{metric}",
             direction=plan.settings.directions[0],  # type: ignore[arg-type]  # checked by Plan
             searched=tuple(parameter.key for parameter in plan.space.all_parameters()),
+            others=tuple(f"best/{other}" for other in plan.settings.metrics[1:]),
         )
         tracking = plan.tracking
         uri = tracking["uri"] or paths.tracking_uri()
         self._recorder = Recorder(uri, tracking["experiment"], paths.artifacts(), record)
         # What a killed driver had not drained is drained now; a folder with nothing new costs little.
         for trial in self._study.finished():
+            self._catch_up(trial)
             self.follow(trial.number, trial.params)
         return self
 
@@ -64,7 +72,12 @@ class Recording:
     ) -> None:
         for spool in self._spools.values():  # of trials that were interrupted
             spool.close()
-        self._recorder.close()
+        try:
+            self._recorder.close()
+        except RecordError as problem:  # the study itself is whole: its end is shown first
+            self.left_over = problem
+        else:
+            self._look_at_the_store()
 
     def follow(self, number: int, values: Mapping[str, object]) -> None:
         """Begin, or take up again, the record of a trial."""
@@ -82,19 +95,21 @@ class Recording:
 
     def reported(self, suggestion: Suggestion, value: float, step: int) -> None:
         """A running trial handed in an intermediate value."""
+        self._look_at_the_store()
         self.view.report(suggestion.number, value, step)
         if spool := self._spools.get(suggestion.number):
             spool.log_metrics({self._plan.settings.metrics[0]: value}, step)
 
     def ended(self, suggestion: Suggestion, state: str, outcome: Outcome, event: Ended | None) -> None:
         """A trial is over."""
+        self._look_at_the_store()
         self._counts[state] += 1
         if event is not None:
             self.peak_memory = max(self.peak_memory, event.peak_memory)
-        value = outcome.values[0] if isinstance(outcome, Complete) and outcome.values else None
-        self._close_run(suggestion.number, state, value)
+        values = outcome.values if isinstance(outcome, Complete) else ()
+        self._close_run(suggestion.number, state, values)
         text = str(getattr(outcome, "text", "") or getattr(outcome, "reason", ""))
-        self.view.ended(suggestion.number, state, value, event.seconds if event else 0.0, text)
+        self.view.ended(suggestion.number, state, values, event.seconds if event else 0.0, text)
         self.summary()
 
     def copied(self, suggestion: Suggestion, original: FrozenTrial) -> None:
@@ -105,23 +120,56 @@ class Recording:
         with Spool(folder) as spool:
             spool.log_params(suggestion.values)
             spool.set_tags({"seqsweep.copy_of": str(original.number)})
-            spool.log_metrics({f"best/{self._plan.settings.metrics[0]}": original.values[0]}, 0)
+            spool.log_metrics(self._best(original.values), 0)
             spool.end("complete")
         self.follow(suggestion.number, suggestion.values)
         self.view.started(suggestion.number, suggestion.values)
-        self.view.ended(suggestion.number, "complete", original.values[0], 0.0)
+        self.view.ended(suggestion.number, "complete", original.values, 0.0)
         self.view.message(
             f"trial {suggestion.number} is a copy of trial {original.number}, not trained again"
         )
         self.summary()
 
-    def _close_run(self, number: int, state: str, value: float | None) -> None:
+    def _best(self, values: Sequence[float]) -> dict[str, float]:
+        return {
+            f"best/{metric}": value
+            for metric, value in zip(self._plan.settings.metrics, values, strict=False)
+        }
+
+    def _catch_up(self, trial: FrozenTrial) -> None:
+        """Close the record of a trial whose driver was killed between telling the study and doing that."""
+        folder, state = self._plan.folder / str(trial.number), self._states[trial.number]
+        if last_end(folder) == state:
+            return
+        if not self._trials.self_recording:
+            spool = self._spools[trial.number] = Spool(folder)
+            spool.log_params(trial.params)
+            for step, value in trial.intermediate_values.items():
+                spool.log_metrics({self._plan.settings.metrics[0]: value}, step)
+        self._close_run(trial.number, state, trial.values if state == "complete" else ())
+
+    def _close_run(self, number: int, state: str, values: Sequence[float]) -> None:
         """Its end in the record: a worker that was killed could not say it, another application does not."""
-        spool = self._spools.pop(number, None) or Spool(self._plan.folder / str(number))
+        folder = self._plan.folder / str(number)
+        spool = self._spools.pop(number, None) or Spool(folder)
         with spool:
-            if not self._trials.self_recording and value is not None:
-                spool.log_metrics({f"best/{self._plan.settings.metrics[0]}": value}, 0)
+            if not self._trials.self_recording and values:
+                spool.log_metrics(self._best(values), 0)
+            elif state in ("failed", "infeasible"):
+                # A worker that was killed could not hand over what it had written.
+                for file in (folder / "config.yaml", folder / "best.ckpt"):
+                    if file.is_file():
+                        spool.log_artifact(file)
             spool.end(state)  # type: ignore[arg-type]  # one of the four states
+
+    def _look_at_the_store(self) -> None:
+        """Say once that the tracking store is away, and once that it is back."""
+        problem = self._recorder.problem
+        if problem and not self._away:
+            self.message(f"tracking store: {problem}; records wait in the trials' folders")
+        elif self._away and not problem:
+            self.message("tracking store: it takes records again")
+        self._away = problem is not None
 
     def message(self, text: str) -> None:
         """Something a person should know of."""
@@ -132,8 +180,10 @@ class Recording:
         metrics: dict[str, float] = {f"trials/{state}": count for state, count in self._counts.items()}
         tags = {}
         if best := self._study.best():
-            metrics[f"best/{self._plan.settings.metrics[0]}"] = best.values[0]
+            metrics |= self._best(best.values)
             tags["seqsweep.best_trial"] = str(best.number)
+        if not self._study.single:
+            tags["seqsweep.front"] = ", ".join(str(trial.number) for trial in self._study.front())
         self._recorder.study(metrics=metrics, tags=tags)
 
     def finish(self, interrupted: bool) -> None:

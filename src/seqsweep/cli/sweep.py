@@ -9,19 +9,25 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import signal
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
 
 from seqsweep import paths
-from seqsweep.cli.executors import open_executor
+from seqsweep.cli import foreign
+from seqsweep.cli.executors import open_checker, open_executor
+from seqsweep.cli.hydra_job import Application
+from seqsweep.cli.launcher_executor import LauncherExecutor
 from seqsweep.cli.plan import Plan
 from seqsweep.cli.recording import Recording
 from seqsweep.cli.trials import ApplicationTrials, OwnTrials, Trials
-from seqsweep.errors import SeqsweepError, StudyChangedError
+from seqsweep.errors import RecordError, SeqsweepError, StudyChangedError, StudyError
+from seqsweep.launching import LocalExecutor
 from seqsweep.protocol import Complete, Executor, Job
 from seqsweep.sweeping import DriverLock, Loop, Study, connect
 
@@ -35,31 +41,56 @@ if TYPE_CHECKING:
 DRY_RUN_TRIALS = 5
 
 
-def sweep(
-    config: DictConfig, arguments: Sequence[str], context: HydraContext, function: TaskFunction
-) -> dict[str, Any]:
+def sweep(config: DictConfig, context: HydraContext, function: TaskFunction) -> dict[str, Any]:
     """Run the study that ``hydra.sweeper`` describes, or go on with it; returns its best trial.
 
     Raises UsageError before anything is written, SeqsweepError if no trial completed,
-    SystemExit(130) after Ctrl-C.
+    RecordError if the tracking store could not take all of its record, SystemExit(130)
+    after Ctrl-C.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its progress lines would break our view
-    plan = Plan.read(config, arguments, context, function)
+    plan = Plan.read(Application(config, context, function))
     if config.hydra.sweeper.get("dry_run"):
         return _dry_run(plan)
     try:
-        return _Driver(plan).run()
+        return _run(plan)
     except StudyChangedError:
-        if plan.on_change == "stop":
-            raise
-    return _run_fresh(plan)
+        if plan.on_change == "frozen":
+            return _Driver(_as_it_began(plan)).run()
+        if plan.on_change == "fresh":
+            return _run_fresh(plan)
+        raise
+
+
+def _run(plan: Plan) -> dict[str, Any]:
+    return _Driver(plan.resumed() if _has_begun(plan) else plan).run()
+
+
+def _has_begun(plan: Plan) -> bool:
+    """Whether trials are stored; a copy without them is left from a study that was removed."""
+    if not plan.conf.exists:
+        return False
+    try:
+        stored = optuna.load_study(study_name=plan.settings.name, storage=connect(str(plan.settings.storage)))
+    except KeyError:
+        return False
+    return bool(stored.get_trials(deepcopy=False))
+
+
+def _as_it_began(plan: Plan) -> Plan:
+    if not plan.conf.exists:
+        raise StudyError(
+            f"hydra.sweeper.on_change=frozen: {plan.conf.folder} is not there any more: "
+            "expected the copy of the configuration that the study began with"
+        )
+    return plan.as_it_began()
 
 
 def _run_fresh(plan: Plan) -> dict[str, Any]:
     """Run the changed study as NAME-2, or the first such name that is free or the same study."""
     for count in itertools.count(2):
         try:
-            return _Driver(plan.renamed(f"{plan.settings.name}-{count}")).run()
+            return _run(plan.renamed(f"{plan.settings.name}-{count}"))
         except StudyChangedError:
             continue
     raise AssertionError("unreachable")
@@ -81,8 +112,9 @@ class _Driver:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.trials: Trials = OwnTrials(plan) if plan.application.native else ApplicationTrials(plan)
+        self.trials = _trials(plan)
         self.peak_memory = 0
+        self.left_over: RecordError | None = None
         self.study: Study
 
     def run(self) -> dict[str, Any]:
@@ -92,20 +124,37 @@ class _Driver:
         uri = plan.tracking["uri"] or paths.tracking_uri()
         check_store(uri, paths.artifacts())
         check_server(uri)
+        foreign.check_stores(plan.application.config.hydra.launcher, self._embedded(uri))
         if self._finished_before():
             with Recording(plan, self.study, self.trials) as recording:
                 recording.finish(interrupted=False)
+            self.left_over = recording.left_over
             return self._conclude(interrupted=False)
         with ExitStack() as stack:
-            launcher = plan.application.config.hydra.launcher
-            executor = stack.enter_context(open_executor(launcher, plan.application.native))
+            executor: Executor = stack.enter_context(_open_workers(plan))
             self.trials.check(executor)
             storage = connect(str(plan.settings.storage))
             stack.enter_context(DriverLock(plan.folder))
             self.study = self._open(storage)
+            self._freeze()
+            if plan.batch is not None:
+                executor = stack.enter_context(self._other_launcher(plan.batch))
             self.study.optuna.set_user_attr("seqsweep.threads", executor.slots()[0].threads)
             interrupted = self._loop(executor)
         return self._conclude(interrupted)
+
+    def _embedded(self, tracking: str) -> dict[str, Path | None]:
+        """The files of the stores that are no servers, by the key that sets each."""
+        from seqsweep.tracking.stores import embedded_file
+
+        storage = str(self.plan.settings.storage)
+        return {"hydra.sweeper.storage": embedded_file(storage), "tracking.uri": embedded_file(tracking)}
+
+    def _other_launcher(self, batch: int) -> LauncherExecutor:
+        """The launcher that Hydra was told to use; it composes the trials from the copy, as ours does."""
+        application = self.plan.application
+        print(foreign.notice(application.config, batch))
+        return LauncherExecutor.of(application, self.plan.folder, batch)
 
     def _finished_before(self) -> bool:
         """Whether there is nothing left to do; then no worker is started."""
@@ -118,31 +167,75 @@ class _Driver:
 
     def _open(self, storage: BaseStorage) -> Study:
         study = Study.open(dataclasses.replace(self.plan.settings, storage=storage), self.plan.space)
-        self._check_identity(study)
+        study = self._same(study)
         study.enqueue(self.plan.enqueue)
         study.optuna.set_user_attr("seqsweep.n_trials", self.plan.budget.n_trials)
         study.optuna.set_user_attr("seqsweep.folder", str(self.plan.folder))
         return study
 
-    def _check_identity(self, study: Study) -> None:
-        """Raise StudyChangedError, with the differences, if the stored study began otherwise."""
+    def _same(self, study: Study) -> Study:
+        """The study, if it began as it is now, or may be extended to it.
+
+        Raises StudyChangedError, with the differences, if it began otherwise.
+        """
         now = self.plan.identity
         began = study.optuna.user_attrs.get("seqsweep.identity")
         if began is None or not study.trials():
             study.optuna.set_user_attr("seqsweep.identity", now)
-            return
+            return study
         changed = [key for key in sorted(now.keys() | began.keys()) if now.get(key) != began.get(key)]
-        if changed:
-            lines = [
-                f"  {key}: {began.get(key, '(not there)')} -> {now.get(key, '(not there)')}"
-                for key in changed
-            ]
-            name = self.plan.settings.name
-            raise StudyChangedError(
-                f"study '{name}' has changed since it began:\n" + "\n".join(lines) + "\n"
-                "give what it began with to go on, hydra.sweeper.on_change=fresh for a new study "
-                f"{name}-2, or another hydra.sweeper.study_name"
+        if not changed:
+            return study
+        lines = [
+            f"  {key}: {began.get(key, '(not there)')} -> {now.get(key, '(not there)')}" for key in changed
+        ]
+        if self.plan.on_change == "extend":
+            return self._extended(study, changed, lines)
+        name = self.plan.settings.name
+        raise StudyChangedError(
+            f"study '{name}' has changed since it began:\n" + "\n".join(lines) + "\n"
+            "give what it began with, or hydra.sweeper.on_change=frozen (go on as it began), "
+            f"hydra.sweeper.on_change=fresh (a new study {name}-2), "
+            "hydra.sweeper.on_change=extend (widen its ranges and keep its trials)"
+        )
+
+    def _extended(self, study: Study, changed: list[str], lines: list[str]) -> Study:
+        """The study with its trials, searching the wider space. Raises StudyError for other changes."""
+        others = [line for key, line in zip(changed, lines, strict=True) if not key.startswith("searched.")]
+        enumerating = type(study.optuna.sampler).__name__ == "GridSampler"
+        if others or enumerating:
+            what = "a grid that was begun is not widened" if enumerating else "\n".join(others)
+            raise StudyError(
+                "hydra.sweeper.on_change=extend widens the ranges of what is searched and nothing else:\n"
+                f"{what}\nhydra.sweeper.on_change=fresh begins a new study"
             )
+        wider = study.extended(self.plan.space, {"seqsweep.identity": self.plan.identity})
+        self.plan.conf.write(self.plan.live, extend=True)
+        return wider
+
+    def _freeze(self) -> None:
+        """From now on trials are composed from the study's copy of its configuration files."""
+        if not (self.plan.conf.exists and self.study.trials()):
+            self.plan.conf.write(self.plan.live)
+        self.plan = self.plan.freeze()
+        self.trials = _trials(self.plan)
+
+    def _what_changed(self) -> list[str]:
+        """What a person should know of before the study goes on: files and code that are not as they were."""
+        from seqsweep.tracking.provenance import code_version
+
+        conf, attributes = self.plan.conf, self.study.optuna.user_attrs
+        said = [
+            f"{file} has changed since the study began; its trials go on with the copy in {conf.folder}"
+            for file in conf.edited(self.plan.live)
+        ]
+        now = code_version(Path.cwd())
+        began = attributes.get("seqsweep.code")
+        if began is None:
+            self.study.optuna.set_user_attr("seqsweep.code", now)
+        elif began != now:
+            said.append(f"the code has changed since the study began: {began} -> {now}")
+        return said
 
     def _loop(self, executor: Executor) -> bool:
         """Run the trials; whether Ctrl-C ended it."""
@@ -150,11 +243,14 @@ class _Driver:
             loop = Loop(self.study, executor, self._job, self.plan.budget, [recording])
             with _interruptible(loop, executor):
                 with recording.view:
+                    for line in self._what_changed():
+                        recording.message(line)
                     loop.run()
                 if not loop.stopping and not self._tested():
                     self._test_best(executor, recording)
             recording.finish(interrupted=loop.stopping)
         self.peak_memory = recording.peak_memory
+        self.left_over = recording.left_over
         return loop.stopping
 
     def _job(self, suggestion: Suggestion) -> Job:
@@ -184,12 +280,31 @@ class _Driver:
 
         if interrupted:
             print(f"interrupted; the same command goes on with study '{self.plan.settings.name}'")
+            if self.left_over:
+                print(f"seqsweep: {self.left_over}", file=sys.stderr)
             raise SystemExit(130)
         ending.show(self.plan, self.study, self.peak_memory)
         best = self.study.best()
         if best is None:
             raise SeqsweepError(f"no trial of study '{self.plan.settings.name}' completed")
-        return {"name": "optuna", "best_params": best.params, "best_value": best.values[0]}
+        if self.left_over:
+            raise self.left_over
+        if self.study.single:
+            return {"name": "optuna", "best_params": best.params, "best_value": best.values[0]}
+        front = [{"params": trial.params, "values": trial.values} for trial in self.study.front()]
+        return {"name": "optuna", "solutions": front}
+
+
+def _open_workers(plan: Plan) -> LocalExecutor:
+    """Our own workers; where another launcher runs the trials, one to check their configurations in."""
+    native = plan.application.native
+    if plan.batch is not None:
+        return open_checker(native)
+    return open_executor(plan.application.config.hydra.launcher, native)
+
+
+def _trials(plan: Plan) -> Trials:
+    return OwnTrials(plan) if plan.application.native else ApplicationTrials(plan)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What a trial is made of: our own training task, or another application's function.
 
-The driver is the same for both; this is all that differs.
+The driver is the same for both; this is all that differs. A job for another launcher
+than ours (`seqsweep.cli.foreign`) has the trial's overrides for payload.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from typing import TYPE_CHECKING, Any, Protocol
 
+from seqsweep.cli import hydra_job
 from seqsweep.cli.composing import plain
 from seqsweep.errors import ConfigError, SeqsweepError
 from seqsweep.protocol import Complete, Ended, Executor, Failed, Job, Outcome, SlotLost
@@ -58,26 +60,32 @@ class OwnTrials:
 
     def job(self, suggestion: Suggestion, folder: Path) -> Job:
         """Train."""
-        payload = {"config": self._config(suggestion.number, suggestion.values), "goal": self._goal()}
-        return Job(suggestion.number, "seqsweep.training.jobs:run", payload, str(folder), suggestion.attempt)
+        return self._job(
+            "run", suggestion.number, suggestion.values, folder, suggestion.attempt, goal=self._goal()
+        )
 
     def test(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
         """Test the best checkpoint, unless every trial was tested at its end."""
         if self._plan.tracking["test_each"]:
             return None
-        payload = {"config": self._config(best.number, best.params)}
         attempt = best.user_attrs.get("seqsweep.attempt", 1) + 1
-        job = Job(best.number, "seqsweep.training.jobs:test", payload, str(folder), attempt)
-        return run_one(executor, job)
+        return run_one(executor, self._job("test", best.number, best.params, folder, attempt))
 
-    def _config(self, number: int, values: dict[str, Any]) -> dict[str, Any]:
-        return plain(self._plan.compose(number, values))
+    def _job(
+        self, name: str, number: int, values: dict[str, Any], folder: Path, attempt: int, **rest: Any
+    ) -> Job:
+        if self._plan.batch is not None:
+            overrides = self._plan.space.overrides(values)
+            return Job(number, hydra_job.OwnCall(name, rest), overrides, str(folder), attempt)
+        payload = {"config": plain(self._plan.compose(number, values)), **rest}
+        return Job(number, f"seqsweep.training.jobs:{name}", payload, str(folder), attempt)
 
     def _goal(self) -> dict[str, Any]:
         settings = self._plan.settings
         return {
             "metric": settings.metrics[0],
             "direction": settings.directions[0],
+            "also": list(settings.metrics[1:]),
             "test": bool(self._plan.tracking["test_each"]),
             "report": True,
         }
@@ -98,11 +106,17 @@ class ApplicationTrials:
 
     def job(self, suggestion: Suggestion, folder: Path) -> Job:
         """Call the function as Hydra would."""
-        config = self._plan.compose(suggestion.number, suggestion.values)
-        payload = self._plan.application.payload(config)
-        return Job(
-            suggestion.number, "seqsweep.cli.hydra_job:run_trial", payload, str(folder), suggestion.attempt
-        )
+        plan, number = self._plan, suggestion.number
+        application, metrics = plan.application, plan.settings.metrics
+        entry: Any
+        payload: Any
+        if plan.batch is not None:
+            entry = hydra_job.Call(application.function, metrics)
+            payload = plan.space.overrides(suggestion.values)
+        else:
+            entry = "seqsweep.cli.hydra_job:run_trial"
+            payload = application.payload(plan.compose(number, suggestion.values)), metrics
+        return Job(number, entry, payload, str(folder), suggestion.attempt)
 
     def test(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
         """Nothing is known of another application's test data."""

@@ -18,7 +18,7 @@ def find_devices() -> tuple[str, ...]:
         names = [name.strip() for name in visible.split(",")]
         # CUDA itself ignores everything from the first invalid entry on.
         return tuple(names[: names.index("-1")] if "-1" in names else filter(None, names))
-    return tuple(str(index) for index in range(_count_gpus()))
+    return parse_listing(_list_gpus())
 
 
 def count_cores() -> int:
@@ -28,12 +28,30 @@ def count_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _count_gpus() -> int:
+def parse_listing(text: str) -> tuple[str, ...]:
+    """Values for ``CUDA_VISIBLE_DEVICES`` from the output of ``nvidia-smi -L``.
+
+    A GPU that is divided into MIG instances stands for these. Next to such a one the
+    others go by their UUIDs too, since CUDA may count differently.
+    """
+    gpus: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        uuid = line.partition("(UUID: ")[2].rstrip(" )")
+        if line.startswith("GPU "):
+            gpus[uuid] = []
+        elif gpus and uuid.startswith("MIG-"):
+            gpus[next(reversed(gpus))].append(uuid)
+    if not any(gpus.values()):
+        return tuple(map(str, range(len(gpus))))
+    return tuple(name for gpu, instances in gpus.items() for name in instances or [gpu])
+
+
+def _list_gpus() -> str:
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return 0
+        return ""
     try:
         listed = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return 0
-    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+        return ""
+    return listed.stdout

@@ -1,8 +1,9 @@
-"""LocalExecutor: a fresh process a job, on this machine.
+"""LocalExecutor: jobs in processes of this machine, a fresh one for each where that costs little.
 
 Where the system can fork, processes come from a warm server that has imported
 the heavy libraries and run no tensor work, so that a job's first line runs
-some 0.03 s after `submit`; elsewhere each is spawned.
+some 0.03 s after `submit`. Elsewhere each is spawned and imports them by itself,
+so that it pays to let one process run several jobs, one after the other.
 """
 
 from __future__ import annotations
@@ -15,33 +16,52 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import connection, forkserver, resource_tracker
+from multiprocessing import connection, forkserver, reduction, resource_tracker
 from multiprocessing.process import BaseProcess
 from types import ModuleType, TracebackType
 
 from seqsweep.launching import worker
+from seqsweep.launching.packing import Packing
 from seqsweep.protocol import Ended, Event, Failed, Job, Slot, SlotLost
 
+START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+"""How multiprocessing starts workers here, unless told otherwise."""
+
 EXIT_TIME = 5.0
-"""Seconds a process may take to go once its outcome has been read."""
+"""Seconds for a process that has closed its pipe to be gone."""
 
 
 @dataclass
-class _Running:
-    job: Job
-    slot: Slot
+class _Worker:
+    """A worker process and the job that it runs, or has run last."""
+
     process: BaseProcess
     pipe: connection.Connection
-    deadline: float
+    work: worker.Work | None = None
+    deadline: float = float("inf")
     lost_because: str | None = None
+
+    @property
+    def job(self) -> Job:
+        assert self.work
+        return self.work.job
+
+    @property
+    def slot(self) -> Slot:
+        assert self.work
+        return self.work.slot
 
 
 class LocalExecutor:
     """Runs jobs in processes of this machine; see `seqsweep.protocol.Executor`.
 
-    `preload` names modules the warm server imports once for all jobs; importing
-    them must start no thread and run no tensor operation. `trial_timeout` is in
-    seconds; a job that takes longer is ended and has failed.
+    `preload` names modules to import once for all jobs of a process, or of all
+    processes where there is a warm server; importing them must start no thread
+    and run no tensor operation. `trial_timeout` is in seconds; a job that takes
+    longer is ended and has failed. A process runs up to `trials_per_worker` jobs,
+    and what one could leave to the next is put back; it runs no other job after
+    one that did not end well. With `packing`, slots are added to each device once
+    it is known how much of its memory jobs take.
     """
 
     def __init__(
@@ -49,20 +69,30 @@ class LocalExecutor:
         slots: Sequence[Slot],
         preload: Sequence[str] = (),
         trial_timeout: float | None = None,
+        *,
         start_method: str | None = None,
+        trials_per_worker: int = 1,
+        packing: Packing | None = None,
     ) -> None:
-        self._slots = tuple(slots)
+        self._slots = list(slots)
         self._trial_timeout = trial_timeout
-        self._running: dict[int, _Running] = {}
-        method = start_method or ("forkserver" if sys.platform == "linux" else "spawn")
+        self._trials_per_worker = trials_per_worker
+        self._packing = packing
+        self._running: dict[int, _Worker] = {}
+        self._idle: list[_Worker] = []
+        self._leaving: list[BaseProcess] = []
+        method = start_method or START_METHOD
+        self._forks = method == "forkserver"
         self._processes = multiprocessing.get_context(method)
-        if method == "forkserver":
+        self._preload = () if self._forks else tuple(preload)
+        if self._forks:
             self._processes.set_forkserver_preload([worker.__name__, *preload])
             # The server ignores Ctrl-C only once it has imported; it inherits what is blocked here. The
             # tracker is started before, because that would unblock it again.
             resource_tracker.ensure_running()
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            forkserver.ensure_running()  # returns at once; the server imports while the driver goes on
+            with _threads(self._slots[0].threads):
+                forkserver.ensure_running()  # returns at once; the server imports while the driver goes on
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def __enter__(self) -> LocalExecutor:
@@ -75,21 +105,20 @@ class LocalExecutor:
 
     def slots(self) -> Sequence[Slot]:
         """All slots, busy or free."""
-        return self._slots
+        return tuple(self._slots)
 
     def submit(self, job: Job, slot: Slot) -> None:
-        """Start `job` in a fresh process on `slot`."""
+        """Start `job` in a process on `slot`."""
         if sum(running.slot.id == slot.id for running in self._running.values()) >= slot.seats:
             raise ValueError(f"slot {slot.id} has no free seat")
-        ours, theirs = self._processes.Pipe()
-        process = self._processes.Process(  # type: ignore[attr-defined]  # every context has it
-            target=worker.run, args=(job, slot, theirs, dict(os.environ)), name=f"seqsweep-trial-{job.trial}"
-        )
-        with _without_main():
-            process.start()
-        theirs.close()  # so that its end closes with the process
-        deadline = time.monotonic() + self._trial_timeout if self._trial_timeout else float("inf")
-        self._running[job.trial] = _Running(job, slot, process, ours, deadline)
+        work = worker.Work(job, slot, dict(os.environ))
+        message = reduction.ForkingPickler.dumps(work)  # what does not pickle shows before a process is begun
+        hired = self._hire(slot)
+        hired.work = work
+        hired.deadline = time.monotonic() + self._trial_timeout if self._trial_timeout else float("inf")
+        self._running[job.trial] = hired
+        with contextlib.suppress(OSError):  # one that has just died is heard of in the next poll
+            hired.pipe.send_bytes(message)
 
     def poll(self, timeout: float | None = None) -> list[Event]:
         """Wait for what the jobs have to say."""
@@ -98,7 +127,10 @@ class LocalExecutor:
         waited: list[connection.Connection | int] = []
         for running in self._running.values():
             waited += [running.pipe, running.process.sentinel]
-        ready = set(connection.wait(waited, self._until_deadline(timeout)))
+        ready = connection.wait(waited, 0)
+        if not ready:
+            self._prepare()
+            ready = connection.wait(waited, self._until_deadline(timeout))
         events: list[Event] = []
         for running in list(self._running.values()):
             if running.pipe in ready or running.process.sentinel in ready:
@@ -120,12 +152,39 @@ class LocalExecutor:
             _kill(running.process)
 
     def close(self) -> None:
-        """Kill what still runs."""
-        for running in self._running.values():
-            _kill(running.process)
-            running.process.join()
-            running.pipe.close()
+        """Kill what still runs, and wait until every process is gone."""
+        for each in (*self._running.values(), *self._idle):
+            self._dismiss(each)
+        for process in self._leaving:
+            process.join()
         self._running.clear()
+        self._idle.clear()
+        self._leaving.clear()
+
+    def _hire(self, slot: Slot) -> _Worker:
+        """The slot's own worker if it waits for a job, else one that has had none, else a new one."""
+        own = [idle for idle in self._idle if idle.work and idle.slot.id == slot.id]
+        for idle in own + [idle for idle in self._idle if idle.work is None]:
+            self._idle.remove(idle)
+            if idle.process.is_alive():
+                return idle
+            self._dismiss(idle)
+        return self._start()
+
+    def _prepare(self) -> None:
+        """Have a process ready for the next job, if jobs have one each and it costs next to no memory."""
+        if self._trials_per_worker == 1 and self._forks and not self._idle:
+            self._idle.append(self._start())
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._processes.Pipe()
+        process = self._processes.Process(  # type: ignore[attr-defined]  # every context has it
+            target=worker.run, args=(theirs, self._trials_per_worker, self._preload), name="seqsweep-worker"
+        )
+        with _without_main():
+            process.start()
+        theirs.close()  # so that its end closes with the process
+        return _Worker(process, ours)
 
     def _send(self, trial: int, message: object) -> None:
         # A process that has just died is heard of in the next poll.
@@ -133,31 +192,46 @@ class LocalExecutor:
             with contextlib.suppress(OSError):
                 running.pipe.send(message)
 
-    def _read(self, running: _Running) -> list[Event]:
+    def _read(self, running: _Worker) -> list[Event]:
         """All messages that are there; the process's end after its last message."""
         over = not running.process.is_alive()  # asked before reading, so that no last word is missed
         events: list[Event] = []
         try:
             while running.pipe.poll():
-                event: Event = running.pipe.recv()
-                events.append(event)
-                if isinstance(event, Ended):
-                    self._retire(running)
-                    return events
+                message = running.pipe.recv()
+                if isinstance(message, worker.Done):
+                    return [*events, self._done(running, message)]
+                events.append(message)
         except (EOFError, OSError):
             over = True
         if over:
-            self._retire(running)
-            job = running.job
-            events.append(SlotLost(job.trial, job.attempt, running.slot.id, _reason(running)))
+            events.append(self._lost(running))
         return events
 
-    def _retire(self, running: _Running) -> None:
+    def _done(self, running: _Worker, done: worker.Done) -> Ended:
+        """The seat is free, whatever the process still does."""
+        del self._running[running.job.trial]
+        if done.again and running.lost_because is None:
+            self._idle.append(running)
+        else:
+            self._dismiss(running)
+        if self._packing:
+            self._packing.learn(running.slot.devices, done.ended.device_memory, done.device_size)
+            self._slots = self._packing.open(self._slots)
+        return done.ended
+
+    def _lost(self, running: _Worker) -> SlotLost:
         del self._running[running.job.trial]
         running.process.join(EXIT_TIME)
-        _kill(running.process)  # also what the job has left running behind it
-        running.process.join()
-        running.pipe.close()
+        self._dismiss(running)
+        job = running.job
+        return SlotLost(job.trial, job.attempt, running.slot.id, _reason(running))
+
+    def _dismiss(self, leaving: _Worker) -> None:
+        """End the process, with what its jobs have left behind, and wait for nothing."""
+        _kill(leaving.process)
+        leaving.pipe.close()
+        self._leaving = [process for process in (*self._leaving, leaving.process) if process.is_alive()]
 
     def _until_deadline(self, timeout: float | None) -> float | None:
         left = min(running.deadline for running in self._running.values()) - time.monotonic()
@@ -169,13 +243,26 @@ class LocalExecutor:
         now = time.monotonic()
         late = [running for running in self._running.values() if running.deadline <= now]
         for running in late:
-            _kill(running.process)
-            self._retire(running)
+            del self._running[running.job.trial]
+            self._dismiss(running)
         text = f"no end after hydra.launcher.trial_timeout={self._trial_timeout} seconds"
         return [
             Ended(running.job.trial, running.job.attempt, Failed(text), self._trial_timeout or 0.0)
             for running in late
         ]
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """For a process begun here: numpy's libraries start their threads once, as they are imported."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
 
 
 @contextlib.contextmanager
@@ -205,7 +292,7 @@ def _kill(process: BaseProcess) -> None:
             process.kill()
 
 
-def _reason(running: _Running) -> str:
+def _reason(running: _Worker) -> str:
     if running.lost_because:
         return running.lost_because
     code = running.process.exitcode

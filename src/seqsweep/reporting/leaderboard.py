@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from seqsweep.reporting import wording
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     import optuna
     from rich.console import Console
@@ -34,14 +34,23 @@ class Row:
     """Why it failed or was infeasible."""
     values: tuple[float, ...] = ()
     """One an objective, of a complete trial."""
+    leads: bool = False
+    """Whether no other trial beats it in all objectives."""
 
 
 def leaderboard(study: optuna.Study) -> list[Row]:
-    """All trials of `study`: complete ones first, best first, then the others by state and value."""
+    """All trials of `study`: complete ones first, best first, then the others by state and value.
+
+    With several objectives the trials of the Pareto front come first, and all are in
+    the order of the first objective.
+    """
     from optuna.study import StudyDirection
 
     sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
-    rows = [_row(trial) for trial in study.get_trials(deepcopy=False)]
+    front = {trial.number for trial in study.best_trials}
+    rows = [_row(trial, front) for trial in study.get_trials(deepcopy=False)]
+    if len(study.directions) == 1:  # equals share the front; the first of them leads
+        rows = [replace(row, leads=row.trial == min(front, default=None)) for row in rows]
     return sorted(rows, key=lambda row: _rank(row, sign))
 
 
@@ -52,15 +61,17 @@ def varying(rows: Sequence[Row]) -> list[str]:
     return differing or names
 
 
-def leaderboard_table(rows: Sequence[Row], metric: str, width: int, most: int | None = None) -> Table:
+def leaderboard_table(
+    rows: Sequence[Row], metrics: Sequence[str], width: int, most: int | None = None
+) -> Table:
     """A table of the first `most` rows; where `width` is short the parameters share one column."""
     from rich import box
     from rich.table import Table
 
     shown = rows[:most]
-    columns, lines = _apart(shown, metric, varying(rows))
+    columns, lines = _apart(shown, metrics, varying(rows))
     if _needed(columns, lines) > width:
-        columns, lines = _together(shown, metric, varying(rows))
+        columns, lines = _together(shown, metrics, varying(rows))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for name, cells in zip(columns, zip(*lines, strict=True), strict=True):
         words = any(cell[:1].isalpha() for cell in cells)
@@ -68,30 +79,38 @@ def leaderboard_table(rows: Sequence[Row], metric: str, width: int, most: int | 
             name, justify="left" if words else "right", no_wrap=name != "parameters", overflow="fold"
         )
     for row, line in zip(shown, lines, strict=True):
-        table.add_row(*line, style="bold" if row is rows[0] and row.state == "complete" else None)
+        table.add_row(*line, style="bold" if row.leads else None)
     return table
 
 
-def _apart(rows: Sequence[Row], metric: str, names: list[str]) -> tuple[list[str], list[list[str]]]:
+def _apart(
+    rows: Sequence[Row], metrics: Sequence[str], names: list[str]
+) -> tuple[list[str], list[list[str]]]:
     """Headings and cells with a column a parameter."""
     short = wording.short_names(names)
-    columns = ["#", "state", metric, *(short[name] for name in names), "time"]
-    return columns, [[*_head(row), *(_cell(row, name) for name in names), _seconds(row)] for row in rows]
+    columns = ["#", "state", *metrics, *(short[name] for name in names), "time"]
+    return columns, [
+        [*_head(row, metrics), *(_cell(row, name) for name in names), _seconds(row)] for row in rows
+    ]
 
 
-def _together(rows: Sequence[Row], metric: str, names: list[str]) -> tuple[list[str], list[list[str]]]:
+def _together(
+    rows: Sequence[Row], metrics: Sequence[str], names: list[str]
+) -> tuple[list[str], list[list[str]]]:
     """Headings and cells with one column for all parameters."""
     short = wording.short_names(names)
     own = [{name: row.params[name] for name in names if name in row.params} for row in rows]
     lines = [
-        [*_head(row), wording.parameters(params, short), _seconds(row)]
+        [*_head(row, metrics), wording.parameters(params, short), _seconds(row)]
         for row, params in zip(rows, own, strict=True)
     ]
-    return ["#", "state", metric, "parameters", "time"], lines
+    return ["#", "state", *metrics, "parameters", "time"], lines
 
 
-def _head(row: Row) -> list[str]:
-    return [str(row.trial), row.state, "-" if row.value is None else wording.number(row.value)]
+def _head(row: Row, metrics: Sequence[str]) -> list[str]:
+    values = row.values if len(metrics) > 1 else (row.value,)
+    numbers = ["-" if value is None else wording.number(value) for value in values]
+    return [str(row.trial), row.state, *(numbers or ["-"] * len(metrics))]
 
 
 def _cell(row: Row, name: str) -> str:
@@ -99,25 +118,28 @@ def _cell(row: Row, name: str) -> str:
 
 
 def print_leaderboard(
-    rows: Sequence[Row], metric: str, console: Console | None = None, most: int | None = 30
+    rows: Sequence[Row], metrics: Sequence[str], console: Console | None = None, most: int | None = 30
 ) -> None:
-    """The table of the best `most` trials, how many more there are, and what the failed ones said."""
+    """The table of the best `most` trials, how many more there are, the front, what the failed ones said."""
     from rich.console import Console
 
     console = console or Console()
     if not rows:
         console.print("no trials yet")
         return
-    console.print(leaderboard_table(rows, metric, console.width, most))
+    console.print(leaderboard_table(rows, metrics, console.width, most))
     if most is not None and len(rows) > most:
         console.print(f"... and {len(rows) - most} more")
+    if len(metrics) > 1:
+        front = ", ".join(str(row.trial) for row in rows if row.leads)
+        console.print(f"Pareto front: trials {front or 'none'}", highlight=False)
     for row in rows:
         if row.text and row.state in {"failed", "infeasible"}:
             line = f"trial {row.trial} {row.state}: {wording.first_line(row.text)}"
             console.print(line, markup=False, highlight=False)
 
 
-def _row(trial: optuna.trial.FrozenTrial) -> Row:
+def _row(trial: optuna.trial.FrozenTrial, front: Container[int]) -> Row:
     attributes = trial.user_attrs
     state = str(attributes.get("seqsweep.state") or _NAMES.get(trial.state.name, trial.state.name.lower()))
     return Row(
@@ -128,6 +150,7 @@ def _row(trial: optuna.trial.FrozenTrial) -> Row:
         seconds=_duration(trial),
         text=str(attributes.get("seqsweep.error", "")),
         values=tuple(trial.values or ()) if state == "complete" else (),
+        leads=trial.number in front,
     )
 
 
@@ -146,11 +169,11 @@ def _duration(trial: optuna.trial.FrozenTrial) -> float | None:
     return trial.duration.total_seconds() if trial.duration else None
 
 
-def _rank(row: Row, sign: float) -> tuple[int, bool, float, int]:
+def _rank(row: Row, sign: float) -> tuple[int, bool, bool, float, int]:
     unknown = row.value is None or math.isnan(row.value)
     value = 0.0 if row.value is None or unknown else sign * row.value
     place = _ORDER.index(row.state) if row.state in _ORDER else len(_ORDER)
-    return place, unknown, value, row.trial
+    return place, not row.leads, unknown, value, row.trial
 
 
 def _seconds(row: Row) -> str:

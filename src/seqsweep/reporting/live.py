@@ -19,7 +19,7 @@ from seqsweep.reporting import wording
 from seqsweep.reporting.leaderboard import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
 _STATES = ("complete", "pruned", "infeasible", "failed")
@@ -86,19 +86,20 @@ class LiveView:
 
     On a terminal one view: done, running, pruned, failed, the best so far, time left.
     Where there is none, one line a finished trial and one at the end. `done` are the
-    trials that had ended before. Its methods may be called from one thread.
+    trials that had ended before. With several objectives the best is by the first one,
+    whose `direction` it is. Its methods may be called from one thread.
     """
 
     def __init__(
         self,
         n_trials: int,
         direction: str,
-        metric: str,
+        metrics: Sequence[str],
         console: Console | None = None,
         done: Iterable[Row] = (),
     ) -> None:
         self._console = console or Console()
-        self._metric = metric
+        self._metrics = metrics
         self._progress = Progress(n_trials, direction == "maximize")
         for row in done:
             if row.state in _STATES:
@@ -138,11 +139,15 @@ class LiveView:
             if running := self._progress.running.get(trial):
                 running.value, running.step = value, step
 
-    def ended(self, trial: int, state: str, value: float | None, seconds: float, text: str = "") -> None:
-        """A trial is over, as complete, pruned, infeasible or failed; `text` says why it failed."""
+    def ended(self, trial: int, state: str, values: Sequence[float], seconds: float, text: str = "") -> None:
+        """A trial is over, as complete, pruned, infeasible or failed; `text` says why it failed.
+
+        `values` are those that are known: one an objective, a pruned trial's best, or none.
+        """
         with self._lock:
             running = self._progress.running.pop(trial, None)
-            row = Row(trial, state, value, dict(running.params) if running else {}, seconds, text)
+            params = dict(running.params) if running else {}
+            row = Row(trial, state, next(iter(values), None), params, seconds, text, tuple(values))
             self._progress.durations.append(seconds)
             self._progress.end(row)
         if self._live is None:
@@ -163,7 +168,10 @@ class LiveView:
         progress = self._progress
         parts = [
             f"trial {row.trial:>3} {row.state}",
-            *([f"{self._metric} {wording.number(row.value)}"] if row.value is not None else []),
+            *(
+                f"{metric} {wording.number(value)}"
+                for metric, value in zip(self._metrics, row.values, strict=False)
+            ),
             wording.duration(row.seconds or 0.0),
             wording.parameters(row.params),
             *([wording.first_line(row.text)] if row.text else []),
@@ -183,7 +191,7 @@ class LiveView:
         best = self._progress.best
         if best is None:
             return ""
-        value = f"best {self._metric} {wording.number(best.value)} (trial {best.trial})"
+        value = f"best {self._metrics[0]} {wording.number(best.value)} (trial {best.trial})"
         return f"{before}{value}  {wording.parameters(best.params)}".rstrip()
 
     def _left(self, before: str) -> str:

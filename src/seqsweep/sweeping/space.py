@@ -75,6 +75,18 @@ class Parameter:
             return False
         return bool(spread._contains(float(value)))
 
+    def widens(self, old: BaseDistribution) -> bool:
+        """Whether every value of `old` is one of the parameter's, on the same scale."""
+        new = self.distribution
+        if type(new) is not type(old):
+            return False
+        if isinstance(old, CategoricalDistribution):
+            return all(self.contains(choice) for choice in old.choices)
+        assert isinstance(old, IntDistribution | FloatDistribution)
+        assert isinstance(new, IntDistribution | FloatDistribution)
+        same_scale = (new.log, new.step) == (old.log, old.step)
+        return same_scale and self.contains(old.low) and self.contains(old.high)
+
     def corners(self) -> list[Value]:
         """The values where mistakes show: every choice, or both ends."""
         if isinstance(self.distribution, CategoricalDistribution):

@@ -9,17 +9,30 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import optuna
-from optuna.samplers import BaseSampler, BruteForceSampler, GridSampler, RandomSampler, TPESampler
+from optuna.samplers import (
+    BaseSampler,
+    BruteForceSampler,
+    GPSampler,
+    GridSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    PartialFixedSampler,
+    RandomSampler,
+    TPESampler,
+)
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from seqsweep.errors import StoreError, StudyError
 from seqsweep.protocol import Complete, Failed, Infeasible, Outcome, Pruned
+from seqsweep.sweeping import extending
 from seqsweep.sweeping.space import SearchSpace, Value
 
 REDRAWS = 10
 """How often a configuration that has completed already is drawn again."""
+
+STATELESS = (RandomSampler, TPESampler, GPSampler, NSGAIISampler, NSGAIIISampler)
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -87,6 +100,8 @@ class Study:
         study has other directions.
         """
         storage = connect(settings.storage) if isinstance(settings.storage, str) else settings.storage
+        if storage is not None:
+            extending.complete(storage, settings.name)
         study = optuna.create_study(
             study_name=settings.name,
             storage=storage,
@@ -106,6 +121,17 @@ class Study:
             study.set_user_attr("seqsweep.seed", uuid.uuid4().int % 2**31)
             study.set_user_attr("seqsweep.uid", uuid.uuid4().hex)
         return cls(study, settings, space)
+
+    def extended(self, space: SearchSpace, attributes: Mapping[str, object]) -> Study:
+        """The same study, its trials kept, searching a wider space; `attributes` are brought up to date.
+
+        Raises:
+            StudyError: the space does not hold all that the trials were drawn from.
+
+        """
+        storage, name = self.optuna._storage, self.settings.name
+        extending.begin(storage, name, {p.key: p for p in space.all_parameters()}, attributes)
+        return Study.open(dataclasses.replace(self.settings, storage=storage), space)
 
     @property
     def uid(self) -> str:
@@ -220,8 +246,14 @@ class Study:
 
     @property
     def _stateless(self) -> bool:
-        """Whether the sampler keeps nothing but its seed; the others find theirs in the study."""
-        return type(self.optuna.sampler) in (RandomSampler, TPESampler)
+        """Whether the sampler keeps nothing but its generator; a seed of its own for each ask is then right.
+
+        Grids, low-discrepancy sequences and CMA-ES count on one seed for the whole study.
+        """
+        sampler = self.optuna.sampler
+        if isinstance(sampler, PartialFixedSampler):
+            sampler = sampler._base_sampler
+        return type(sampler) in STATELESS
 
     @property
     def _redrawable(self) -> bool:

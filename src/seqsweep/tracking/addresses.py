@@ -23,9 +23,11 @@ def view_tag(study_uid: str) -> str:
     return f"mlflow.sharedViewState.{view_key(study_uid)}"
 
 
-def view_state(parent: str, metric: str | None, direction: str, params: Sequence[str]) -> str:
-    """A table of the study's trials, best first, with value and searched parameters as columns."""
-    chosen = [f"metrics.`{metric}`"] if metric else []
+def view_state(
+    parent: str, metric: str | None, direction: str, params: Sequence[str], others: Sequence[str] = ()
+) -> str:
+    """A table of the study's trials, best first, with values and searched parameters as columns."""
+    chosen = [f"metrics.`{name}`" for name in (metric, *others) if name]
     state: dict[str, Any] = {
         "searchFilter": _children(parent),
         "orderByKey": chosen[0] if metric else "attributes.start_time",

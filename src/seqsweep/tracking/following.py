@@ -177,6 +177,18 @@ def own_uid(directory: Path) -> tuple[str, bool]:
     return file.read_text(), False
 
 
+def last_end(directory: Path) -> str | None:
+    """The state in which the spool says that the run ended; None while it goes on."""
+    place = Place.load(directory)
+    if place.passed(directory):
+        return place.state
+    file, state = records.spool_file(directory), None
+    for record in map(records.decode, file.read_bytes().split(b"\n") if file.is_file() else ()):
+        if record and record[0] in (records.BEGIN, records.END):
+            state = record[2] if record[0] == records.END else None
+    return state
+
+
 def last_words(directory: Path) -> dict[str, str]:
     """The last value of each metric (as ``repr`` of a float) and tag in the spool."""
     said: dict[str, str] = {}

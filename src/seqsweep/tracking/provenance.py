@@ -26,6 +26,14 @@ def common_tags() -> dict[str, str]:
     }
 
 
+def code_version(folder: Path) -> str:
+    """What code runs from `folder`: our own version and, inside a repository, its commit."""
+    git = _git(folder)
+    changed = ", changed since" if git.get("seqsweep.git_dirty") == "true" else ""
+    commit = f", commit {git['mlflow.source.git.commit'][:12]}{changed}" if git else ""
+    return f"seqsweep {metadata.version('seqsweep')}{commit}"
+
+
 def _program() -> str:
     """What was started; a package run with ``python -m`` by its own name."""
     path = Path(sys.argv[0])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, SupportsFloat
 
 from seqsweep import paths
-from seqsweep.errors import StoreError
+from seqsweep.errors import RecordError, StoreError
 from seqsweep.tracking import addresses, provenance
 from seqsweep.tracking.draining import Place
 from seqsweep.tracking.following import UID_TAG, Drain, KnownRun, Request, last_words, own_uid
@@ -46,6 +46,8 @@ class StudyRecord:
     direction: Literal["minimize", "maximize"] = "minimize"
     searched: tuple[str, ...] = ()
     """The parameters that vary."""
+    others: tuple[str, ...] = ()
+    """What the values of further objectives are logged as."""
 
     @property
     def folder(self) -> Path:
@@ -209,7 +211,7 @@ class Recorder:
         """Drain everything, then end the thread. Safe to call twice.
 
         Raises:
-            StoreError: the store did not take everything. The records that it lacks
+            RecordError: the store did not take everything. The records that it lacks
                 stay in the spools, for the next recorder.
         """
         if self._parent:
@@ -226,7 +228,7 @@ class Recorder:
             raise self._left_over(problem) from problem
         if self._refusals:
             refusals, self._refusals = self._refusals, []
-            raise StoreError(f"not recorded in {self._uri}: {'; '.join(refusals)}")
+            raise RecordError(f"not recorded in {self._uri}: {'; '.join(refusals)}")
 
     # ------------------------------------------------------------ the thread
 
@@ -320,7 +322,7 @@ class Recorder:
         self._attach(store, self._followed[study.folder])
         parent = self._run_ids[study.folder]
         self._common["mlflow.parentRunId"] = parent
-        view = addresses.view_state(parent, study.metric, study.direction, study.searched)
+        view = addresses.view_state(parent, study.metric, study.direction, study.searched, study.others)
         store.tag_experiment(addresses.view_tag(study.uid), view)
 
     def _attach(self, store: MlflowStore, request: Request) -> Drain | None:
@@ -406,10 +408,10 @@ class Recorder:
         with self._state:
             self._state.wait_for(lambda: self._asked > asked or self._closing > closing, seconds)
 
-    def _left_over(self, problem: Exception) -> StoreError:
+    def _left_over(self, problem: Exception) -> RecordError:
         self._take_requests()
         counts = [count for folder in self._followed if (count := Place.load(folder).waiting(folder))]
-        return StoreError(
+        return RecordError(
             f"tracking store {self._uri} cannot be written to: {_first_line(problem)}. Nothing is lost: "
             f"{sum(counts)} records of {len(counts)} runs wait in the runs' folders, and the next start of "
             "the same command hands them over"

@@ -37,8 +37,9 @@ class TrialCallback(Callback):
     An epoch ends with its validation; the metrics are recorded then. When the
     learning-rate schedule has been stepped too, at the turn to the next epoch or
     at the end of the fit, the checkpoint is written, and only then the value is
-    reported: a run that is killed at any moment goes on from the last report's
-    state, at the border between two epochs.
+    reported. Within an epoch a checkpoint is written every `checkpoint_seconds`,
+    and before the run is left because it is interrupted. A run that is killed at
+    any moment goes on from the last checkpoint as if nothing had happened.
 
     Args:
         context: the job's side of the executor.
@@ -49,6 +50,9 @@ class TrialCallback(Callback):
         record: plain data that the checkpoints carry.
 
     """
+
+    checkpoint_seconds = 60.0
+    """The longest time that goes by without a checkpoint, validation and the like aside."""
 
     def __init__(
         self,
@@ -73,19 +77,28 @@ class TrialCallback(Callback):
         self._improved = False
         self._unsaved = False
         self._recorded = 0
+        self._stepped = 0
         self._started = 0.0
+        self._saved = 0.0
 
     # ------------------------------------------------------------ state
 
     def state_dict(self) -> dict[str, Any]:
         """What an exact continuation needs beyond Lightning's own state."""
-        progress = self.progress.state_dict() | {"seconds": self._elapsed()}
-        return {"progress": progress, "generators": self._generators}
+        return {
+            "progress": self.progress.state_dict() | {"seconds": self._elapsed()},
+            "generators": self._generators,
+            "losses": torch.stack(self._losses).cpu() if self._losses else None,
+            "recorded": self._recorded,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the state of an interrupted attempt."""
         self.progress = Progress.from_state(state_dict["progress"])
         self._generators = state_dict["generators"]
+        losses = state_dict["losses"]
+        self._losses = [] if losses is None else list(losses)
+        self._recorded = state_dict["recorded"]
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -97,7 +110,7 @@ class TrialCallback(Callback):
         """
         epoch = checkpoint["loops"]["fit_loop"]["epoch_progress"]
         for count in (epoch["current"], epoch["total"]):
-            count["ready"] = count["completed"]
+            count["ready"] = count["started"]
 
     # ------------------------------------------------------------ hooks
 
@@ -108,7 +121,12 @@ class TrialCallback(Callback):
         if self._generators:
             task.generator.set_state(self._generators["masks"])
             torch.set_rng_state(self._generators["global"])
-        self._started = time.perf_counter()
+        self._losses = [loss.to(trainer.strategy.root_device) for loss in self._losses]
+        self._started = self._saved = time.perf_counter()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """See where the optimiser stands, which Lightning has only now read from the checkpoint."""
+        self._stepped = trainer.global_step
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Complete what the epoch before left, now that its schedule has been stepped."""
@@ -119,7 +137,10 @@ class TrialCallback(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Keep the loss; record it now and then; leave if asked to."""
+        """Keep the loss; record it now and then; save now and then, and leave if asked to."""
+        if trainer.fit_loop.restarting:
+            # Else, in the epoch it resumed, Lightning would not step a schedule that waits for a plateau.
+            trainer.fit_loop.restarting = False
         loss = outputs["loss"]
         self._losses.append(loss)
         step = trainer.global_step
@@ -127,8 +148,9 @@ class TrialCallback(Callback):
         if step % self._every == 0 and step != self._recorded and not trainer.is_last_batch:
             self._tracker.log_metrics({"train/loss": loss}, step)
             self._recorded = step
-        if self._context.interrupted:
-            raise Stop(Interrupted())
+        if step != self._stepped and not trainer.is_last_batch:  # else the gradients or the epoch's end are due
+            self._stepped = step
+            self._pause(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note that this epoch has been validated."""
@@ -160,20 +182,31 @@ class TrialCallback(Callback):
     def report(self) -> None:
         """Hand in the latest validation's value. Raises Stop if the answer is no."""
         progress = self.progress
-        if not self._goal.report or progress.value is None:
+        if not self._goal.report or progress.value is None or progress.reported:
             return
         if not self._context.report(progress.value, progress.step):
             # The answer is no as well where the driver stops, or is gone.
             raise Stop(Interrupted() if self._context.interrupted else Pruned(progress.best))
+        progress.reported = True
+
+    def _pause(self, trainer: Trainer, task: Any) -> None:
+        """Write a checkpoint if it is time, and leave if asked to."""
+        interrupted = self._context.interrupted
+        # A loader without a state begins its epoch again, so that the turn's checkpoint stays the last.
+        if hasattr(trainer.train_dataloader, "load_state_dict"):
+            if interrupted or time.perf_counter() - self._saved >= self.checkpoint_seconds:
+                self._save(trainer, task)
+        if interrupted:
+            raise Stop(Interrupted())
 
     def _check(self, means: dict[str, float], epoch: int) -> None:
-        for name in ("train/loss", "val/loss", self._goal.metric):
+        for name in ("train/loss", "val/loss", *self._goal.metrics):
             if name in means and not math.isfinite(means[name]):
                 raise NotANumber(name, epoch, first=self.progress.best is None)
 
     def _judge(self, means: dict[str, float], step: int) -> None:
         progress, value = self.progress, means[self._goal.metric]
-        progress.value, progress.step = value, step
+        progress.value, progress.step, progress.reported = value, step, False
         self._improved = self._goal.better(value, progress.best)
         if self._improved:
             progress.best, progress.best_step = value, step
@@ -184,6 +217,8 @@ class TrialCallback(Callback):
         self._unsaved = False
         if self.progress.step == trainer.global_step:  # this epoch was validated
             self.report()
+        if self._context.interrupted:
+            raise Stop(Interrupted())
 
     def _save(self, trainer: Trainer, task: Task) -> None:
         # best.ckpt first, so that last.ckpt never speaks of a best that is not there
@@ -198,6 +233,7 @@ class TrialCallback(Callback):
         self._generators = {"masks": task.generator.get_state(), "global": torch.get_rng_state()}
         with folder.replacing(self._context.directory / folder.LAST) as part:
             trainer.save_checkpoint(part, weights_only=False)
+        self._saved = time.perf_counter()
 
     def _elapsed(self) -> float:
         return self.progress.seconds + time.perf_counter() - self._started

@@ -21,23 +21,31 @@ DIRECTIONS = ("minimize", "maximize")
 class Goal:
     """The metric that decides which validation is the best one.
 
+    `also` are further objectives, whose values are taken at that validation.
     `test` says whether the best checkpoint is tested at the end, `report` whether
     each validation's value is handed to the context, which may answer stop.
     """
 
     metric: str
     direction: Literal["minimize", "maximize"] = "minimize"
+    also: tuple[str, ...] = ()
     test: bool = True
     report: bool = True
 
     def __post_init__(self) -> None:
         checks.one_of("direction", self.direction, DIRECTIONS)
+        object.__setattr__(self, "also", tuple(self.also))  # a list where it comes from a configuration
 
     @classmethod
     def of(cls, task: Task | type[Task]) -> Goal:
         """What the task itself goes by."""
         metric, direction = task.monitor
         return cls(metric, direction)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All objectives, the deciding one first."""
+        return (self.metric, *self.also)
 
     def better(self, value: float, than: float | None) -> bool:
         """Whether `value` is better than the best so far, None if there is none; not-a-number never is."""

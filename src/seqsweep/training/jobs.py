@@ -62,7 +62,7 @@ def check(payload: Mapping[str, Any], context: JobContext) -> Outcome:
 def _run(payload: Mapping[str, Any], context: JobContext) -> Outcome:
     built = building.build(payload["config"])
     goal = Goal(**payload["goal"]) if payload.get("goal") else Goal.of(built.task)
-    check_metrics([goal.metric], built.task.metrics)
+    check_metrics(goal.metrics, built.task.metrics)
     spool = Spool(context.directory)
     try:
         return running.train(built, context=context, tracker=spool, goal=goal)

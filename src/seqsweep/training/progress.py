@@ -8,7 +8,7 @@ from typing import Any, Self
 
 @dataclass
 class Progress:
-    """Where a run stands at the end of an epoch."""
+    """Where a run stands."""
 
     best: float | None = None
     """The goal's metric at the best validation so far."""
@@ -19,6 +19,8 @@ class Progress:
     """The goal's metric at the latest validation."""
     step: int = 0
     """Optimiser steps at the latest validation."""
+    reported: bool = False
+    """Whether that value has been handed in and answered."""
     seconds: float = 0.0
     """Spent fitting, over all attempts."""
 

@@ -48,20 +48,19 @@ def train(built: Built, *, context: JobContext, tracker: Tracker, goal: Goal | N
         built: from `build`.
         context: the job's side of the executor; `seqsweep.protocol.LocalContext` without one.
             Its slot's threads are used, unless the configuration names a number of them.
-            Its slot's threads are used, unless the configuration names a number of them.
         tracker: where parameters, metrics and files go. It is told the end, but not closed.
         goal: what is best; None means the task's own.
 
     Returns:
-        Complete with the goal's metric at the best validation (detail: all metrics at
+        Complete with the goal's metrics at the best validation (detail: all metrics at
         the best checkpoint, tested ones included), Pruned, Infeasible, Failed, or Interrupted.
 
     Raises:
-        ConfigError: the task does not log the goal's metric.
+        ConfigError: the task does not log one of the goal's metrics.
 
     """
     goal = goal or Goal.of(built.task)
-    check_metrics([goal.metric], built.task.metrics)
+    check_metrics(goal.metrics, built.task.metrics)
     known = folder.read_outcome(context.directory, built.config)
     if known is not None:
         return known
@@ -149,7 +148,8 @@ class _Run:
             metrics |= _test(
                 self.built, trainer, self.directory / folder.BEST, self.tracker, progress.best_step
             )
-        return Complete((progress.best,), detail=metrics)
+        values = tuple(progress.best_metrics[name] for name in self.goal.metrics)
+        return Complete(values, detail=metrics)
 
     def _describe(self) -> None:
         tracker, config = self.tracker, self.built.config
