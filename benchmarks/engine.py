@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/engine.py refill     how busy 64 jobs of 1:8 keep 2, 4, 8 slots
     .venv/bin/python benchmarks/engine.py loop       trials a second, beside bare ask and tell
-    .venv/bin/python benchmarks/engine.py flat       whether the last 200 of 2,000 trials cost what the first did
+    .venv/bin/python benchmarks/engine.py flat       the first and the last 200 of 2,000 trials
 
 Each prints one table and writes it with the machine's name to benchmarks/results/.
 """
@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -182,22 +182,22 @@ def loop() -> list[dict[str, Any]]:
     return rows
 
 
-def flat() -> list[dict[str, Any]]:
+def flat() -> Iterator[dict[str, Any]]:
     """Every kind of storage with a space without end and one in which draws may repeat."""
-    return [
-        {"storage": name, "space": kind, **flatness(storage, space)}
-        for name, storage in (("memory", in_memory), ("SQLite", sqlite))
-        for kind, space in (("continuous", SPACE), ("finite", FINITE))
-    ]
+    for name, storage in (("memory", in_memory), ("SQLite", sqlite)):
+        for kind, space in (("continuous", SPACE), ("finite", FINITE)):
+            yield {"storage": name, "space": kind, **flatness(storage, space)}
 
 
-def show(name: str, rows: list[dict[str, Any]]) -> None:
-    """Print the table and keep it."""
-    print(" | ".join(rows[0]))
-    for row in rows:
-        print(
-            " | ".join(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values())
-        )
+def show(name: str, measured: Iterable[dict[str, Any]]) -> None:
+    """Print the table, a row as soon as it is measured, and keep it."""
+    rows = []
+    for row in measured:
+        if not rows:
+            print(" | ".join(row))
+        cells = (f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values())
+        print(" | ".join(cells), flush=True)
+        rows.append(row)
     RESULTS.mkdir(exist_ok=True)
     machine = {"system": platform.platform(), "cores": len(os.sched_getaffinity(0)), "python": sys.version}
     text = json.dumps({"machine": machine, "rows": rows}, indent=1)
@@ -207,5 +207,9 @@ def show(name: str, rows: list[dict[str, Any]]) -> None:
 if __name__ == "__main__":
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     what = sys.argv[1] if len(sys.argv) > 1 else "refill"
-    tables = {"refill": lambda: [refill(slots) for slots in (2, 4, 8)], "loop": loop, "flat": flat}
+    tables: dict[str, Callable[[], Iterable[dict[str, Any]]]] = {
+        "refill": lambda: map(refill, (2, 4, 8)),
+        "loop": loop,
+        "flat": flat,
+    }
     show(what, tables[what]())

@@ -69,7 +69,6 @@ def measure(home: Path, arm: str, seed: int) -> dict[str, Any]:
         "best": study.best_value,
         "trials": len(states),
         **{state: states.count(state) for state in ("complete", "pruned", "failed", "infeasible")},
-        "seconds of training": sum(trial.user_attrs["seqsweep.seconds"] for trial in study.trials),
     }
 
 
@@ -106,8 +105,6 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {
         "steps, halving / none": median("halving", "training steps") / median("none", "training steps"),
         "best, halving / none": median("halving", "best") / median("none", "best"),
-        "seconds, halving / none": median("halving", "seconds of training")
-        / median("none", "seconds of training"),
     }
 
 

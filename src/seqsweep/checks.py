@@ -25,6 +25,11 @@ def int_at_least(least: int, name: str, value: object) -> int:
     return value
 
 
+def finite_float(name: str, value: object) -> float:
+    """`value` as a finite number."""
+    return _number(name, value, "a number")
+
+
 def positive_float(name: str, value: object) -> float:
     """`value` as a finite number above 0."""
     number = _number(name, value, "a number above 0")

@@ -89,7 +89,7 @@ def leaves_a_thread(payload: Any, context: JobContext) -> Outcome:
 
 
 def leaves_a_process(payload: str, context: JobContext) -> Outcome:
-    with open(payload, "w") as held:
+    with Path(payload).open("w") as held:
         subprocess.Popen(["sleep", "1000"], stdout=held)
     return Complete((0.0,))
 

@@ -77,9 +77,12 @@ class Driver:
         return [driver, *driver.children(recursive=True)]
 
     def workers(self) -> list[psutil.Process]:
-        """The processes that run trials: grandchildren, forked by the warm server."""
+        """The processes that run trials: grandchildren, forked by the warm server, which may keep one more ready."""
         driver = psutil.Process(self.process.pid)
-        return [worker for server in driver.children() for worker in server.children()]
+        forked = [worker for server in driver.children() for worker in server.children()]
+        return [
+            each for each in forked if any(file.path.endswith("output.log") for file in each.open_files())
+        ]
 
     def finish(self) -> str:
         """What was still printed; waits for the end."""

@@ -67,9 +67,6 @@ def check_study(folder: Path, name: str, n_trials: int, epochs: int) -> None:
 
 def breaches(folder: Path, name: str, expected: Expected) -> Iterator[Breach]:
     """Every invariant that the stores and the study's folder break."""
-    if name not in optuna.get_all_study_names(f"sqlite:///{folder / 'optuna.db'}"):
-        yield Breach(None, f"there is no study '{name}'")
-        return
     study = load(folder, name)
     trials = study.get_trials()
     numbers = [trial.number for trial in trials]
@@ -218,6 +215,10 @@ def load(folder: Path, name: str) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'optuna.db'}")
 
 
+def exists(folder: Path, name: str) -> bool:
+    return name in optuna.get_all_study_names(f"sqlite:///{folder / 'optuna.db'}")
+
+
 def client(folder: Path) -> mlflow.MlflowClient:
     return mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
 
@@ -342,14 +343,15 @@ def content(folder: Path, name: str) -> dict[str, Any]:
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Breach]:
     """What a rerun of a finished study has changed."""
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) == after.get(key):
-            continue
-        text = f"a rerun changed {key}"
+    changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
+    if changed:
+        yield Breach(
+            None, f"a rerun changed {len(changed)} tables and files, such as {', '.join(changed[:6])}"
+        )
+    for key in changed[:6]:
         if isinstance(before.get(key), list) and isinstance(after.get(key), list):
             gone, come = set(before[key]) - set(after[key]), set(after[key]) - set(before[key])
-            text += f": {sorted(gone)[:3]} -> {sorted(come)[:3]}"
-        yield Breach(None, text)
+            yield Breach(None, f"{key}: {sorted(gone)[:2]} -> {sorted(come)[:2]}")
 
 
 # ---------------------------------------------------------------- processes

@@ -7,22 +7,18 @@ inside is a callback in a trial, or what an application's function does.
 from __future__ import annotations
 
 import random
-import signal
-import subprocess
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from end_to_end.driving import Driver
 from faults import strikes
-from faults.invariants import left_running, told
-from faults.sweeps import BATCHES, EPOCHS, KINDS, Bench, Struck, Sweep, Writes
-
-LONGEST = 600
-"""Seconds after which a driver is taken to hang."""
+from faults.invariants import Breach, told
+from faults.sweeps import BATCHES, EPOCHS, KINDS, Bench, Struck, Sweep, Writes, leftovers
 
 # ---------------------------------------------------------------- from outside
 
@@ -44,7 +40,7 @@ def outside(name: str) -> Callable[[Outside], Outside]:
 @outside("worker-killed")
 def kill_workers(sweep: Sweep, rng: random.Random, strikes: int, writes: int) -> Struck:
     """SIGKILL of a process that runs a trial."""
-    return _beside_the_driver(sweep, rng, _moments(rng, strikes, writes), lambda driver: driver.workers())
+    return _beside_the_driver(sweep, rng, _moments(rng, strikes, writes), _busy)
 
 
 @outside("server-killed")
@@ -74,10 +70,10 @@ def kill_check_and_test(sweep: Sweep, rng: random.Random, strikes: int, writes: 
     for moment in (0, sweep.kind.expected.n_trials):
         if not _arrive(lambda: told(sweep.folder), moment, 0.0, driver):
             break
-        if victim := _choose(driver, rng, lambda driver: driver.workers()):
+        if victim := _choose(driver, rng, _busy):
             victim.kill()
             struck.append("the test" if moment else "the check")
-    return Struck(sweep, finish(driver), struck)
+    return Struck(sweep, sweep.finish(driver), struck)
 
 
 def _moments(rng: random.Random, strikes: int, writes: int) -> list[int]:
@@ -88,6 +84,7 @@ def _drivers(
     sweep: Sweep, rng: random.Random, moments: list[int], clock: Callable[[], int], delay: float
 ) -> Struck:
     driver, struck = sweep.start(), []
+    left: list[Breach] = []
     for moment in moments:
         if not _arrive(clock, moment, rng.uniform(0.0, delay), driver):
             break
@@ -95,11 +92,10 @@ def _drivers(
         driver.process.wait()
         patient = rng.random() < 0.5
         if patient:
-            left = left_running(sweep.mark)
-            assert not left, f"{left} outlived their driver: {sweep.folder}"
+            left += leftovers(sweep, "after its driver was killed")
         struck.append(f"{moment}{' (waited)' if patient else ''}")
         driver = sweep.start()
-    return Struck(sweep, finish(driver), struck)
+    return Struck(sweep, sweep.finish(driver), struck, breaches=left)
 
 
 def _beside_the_driver(
@@ -115,7 +111,7 @@ def _beside_the_driver(
         if victim := _choose(driver, rng, victims):
             victim.kill()
             struck.append(str(moment))
-    return Struck(sweep, finish(driver), struck)
+    return Struck(sweep, sweep.finish(driver), struck)
 
 
 def _arrive(clock: Callable[[], int], moment: int, delay: float, driver: Driver) -> bool:
@@ -141,19 +137,21 @@ def _choose(
     return None
 
 
+def _busy(driver: Driver) -> list[psutil.Process]:
+    """The workers with a job; one may be kept ready for the next."""
+    return [worker for worker in driver.workers() if _output(worker).name == "output.log"]
+
+
+def _output(process: psutil.Process) -> Path:
+    try:
+        return Path(f"/proc/{process.pid}/fd/1").readlink()
+    except OSError:  # it has just ended
+        return Path()
+
+
 def _servers(driver: Driver) -> list[psutil.Process]:
     children = psutil.Process(driver.process.pid).children()
     return [child for child in children if any("forkserver" in word for word in child.cmdline())]
-
-
-def finish(driver: Driver) -> int:
-    """The driver's exit status; one that hangs is ended, and says where it stands."""
-    try:
-        return driver.process.wait(LONGEST)
-    except subprocess.TimeoutExpired:
-        driver.process.send_signal(signal.SIGKILL)
-        driver.process.wait()
-        return -signal.SIGKILL
 
 
 # ---------------------------------------------------------------- from inside
@@ -235,7 +233,7 @@ def strike_inside(bench: Bench, kind: str, label: str, names: Collection[str], r
     if any(faults[name].trial_timeout for name in names):
         arguments = (f"hydra.launcher.trial_timeout={TRIAL_TIMEOUT}",)
     sweep = bench.sweep(kind, label, nodes, arguments)
-    status = finish(sweep.start())
+    status = sweep.finish(sweep.start())
     ends = {trial: faults[name].ends for trial, name in trials.items()}
     return Struck(sweep, status, moments, trials, ends)
 

@@ -23,6 +23,8 @@ TESTS = Path(__file__).resolve().parents[1]
 EPOCHS = 6
 BATCHES = 20
 """Training batches of an epoch."""
+LONGEST = 600
+"""Seconds after which a driver is taken to hang."""
 MARK = "SEQSWEEP_FAULTS_MARK"
 """The environment variable by which a study's processes are known, whatever becomes of their parents."""
 
@@ -197,6 +199,14 @@ class Sweep:
             )
         return Driver(process)
 
+    def finish(self, driver: Driver) -> int:
+        """The driver's exit status; one that hangs is killed."""
+        try:
+            return driver.process.wait(LONGEST)
+        except subprocess.TimeoutExpired:
+            driver.process.kill()
+            return driver.process.wait()
+
     def table(self) -> dict[int, Row]:
         return invariants.table(self.folder, self.kind.name, self.kind.expected.project)
 
@@ -282,16 +292,22 @@ class Struck:
     """The fault of each trial that has one."""
     ends: dict[int, str] = field(default_factory=dict)
     """States of those trials that do not complete."""
+    breaches: list[Breach] = field(default_factory=list)
+    """What was seen to break on the way."""
 
 
 def judge(sweep: Sweep, struck: Struck, undisturbed: Undisturbed | None = None) -> Iterator[Breach]:
     """Every invariant, after whatever struck; then the same command once more."""
-    yield from _leftovers(sweep, "after the study")
+    yield from struck.breaches
+    yield from leftovers(sweep, "after the study")
     if struck.status != 0:
         yield Breach(None, f"the driver ended with status {struck.status}")
     if "Traceback" in sweep.log.read_text():
         yield Breach(None, f"a driver printed a traceback: {sweep.log}")
     kind = sweep.kind
+    if not invariants.exists(sweep.folder, kind.name):
+        yield Breach(None, "there is no study")
+        return
     expected = dataclasses.replace(kind.expected, ends=struck.ends)
     yield from invariants.breaches(sweep.folder, kind.name, expected)
     if undisturbed and kind.repeatable:
@@ -302,14 +318,14 @@ def judge(sweep: Sweep, struck: Struck, undisturbed: Undisturbed | None = None) 
 def _rerun_breaches(sweep: Sweep, status: int) -> Iterator[Breach]:
     before = invariants.content(sweep.folder, sweep.kind.name)
     driver = sweep.start()
-    again = driver.process.wait(300)
+    again = sweep.finish(driver)
     if again != status:
         yield Breach(None, f"a rerun ended with status {again}")
     yield from invariants.changes(before, invariants.content(sweep.folder, sweep.kind.name))
-    yield from _leftovers(sweep, "after the rerun")
+    yield from leftovers(sweep, "after the rerun")
 
 
-def _leftovers(sweep: Sweep, when: str) -> Iterator[Breach]:
+def leftovers(sweep: Sweep, when: str) -> Iterator[Breach]:
     for process in invariants.left_running(sweep.mark):
         yield Breach(None, f"{process.pid} still runs {when}: {process.cmdline()}")
         process.kill()

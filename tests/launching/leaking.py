@@ -12,6 +12,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from seqsweep.protocol import Complete, JobContext, Outcome
@@ -99,7 +100,7 @@ def environment() -> tuple[bool, bool, bool]:
 
 @pair(lambda: os.chdir("/"))
 def directory() -> bool:
-    return os.getcwd() == "/"
+    return Path.cwd() == Path("/")
 
 
 class _Kept(logging.Handler):
@@ -198,7 +199,7 @@ def warnings_filters() -> bool:
 
 def _spoil_interpreter() -> None:
     sys.path.insert(0, "/leaked")
-    sys.stdout = open(os.devnull, "w")
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  left open on purpose
     multiprocessing.set_start_method("fork", force=True)
 
 
@@ -248,6 +249,12 @@ def leaves_a_process(payload: Any, context: JobContext) -> Outcome:
 def leaves_a_thread(payload: Any, context: JobContext) -> Outcome:
     threading.Thread(target=threading.Event().wait, daemon=True).start()
     return Complete()
+
+
+def says_whether_interrupted(payload: float, context: JobContext) -> Outcome:
+    """After so many seconds."""
+    threading.Event().wait(payload)
+    return Complete(detail=context.interrupted)
 
 
 def closes_its_output(payload: Any, context: JobContext) -> Outcome:

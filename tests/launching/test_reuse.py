@@ -93,7 +93,9 @@ def test_a_process_that_is_not_as_it_was_runs_no_other_job(
     assert run(entry, payload)[0] != run(jobs.complete, 1.0)[0]
 
 
-def test_a_process_whose_job_was_interrupted_runs_no_other(executor: Executor, run: Run, tmp_path: Path) -> None:
+def test_a_process_whose_job_was_interrupted_runs_no_other(
+    executor: Executor, run: Run, tmp_path: Path
+) -> None:
     executor.submit(Job(0, jobs.until_interrupted, None, str(tmp_path)), executor.slots()[0])
     [started] = until(executor, lambda event: isinstance(event, Started))
     executor.interrupt(0)

@@ -100,10 +100,10 @@ def test_masks_follow_from_the_generator_alone() -> None:
     assert first is not None
     assert again is not None
     assert other is not None
-    assert [tuple(mask.shape) for mask in first] == [(5, 6, 8), (5, 6, 8), (5, 8)]
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not torch.equal(first[0], other[0])
-    assert first[0].unique().tolist() == [0.0, pytest.approx(4 / 3)]
+    assert [tuple(mask.shape) for mask in first.dropout] == [(5, 6, 8), (5, 6, 8), (5, 8)]
+    assert all(torch.equal(a, b) for a, b in zip(first.dropout, again.dropout, strict=True))
+    assert not torch.equal(first.dropout[0], other.dropout[0])
+    assert first.dropout[0].unique().tolist() == [0.0, pytest.approx(4 / 3)]
     before = torch.get_rng_state()
     network(batch.inputs, None, first)
     assert torch.equal(before, torch.get_rng_state())
@@ -114,7 +114,8 @@ def test_dropout_acts_with_one_layer_too() -> None:
     masks = network.draw_masks(Batch(numbers(), torch.zeros(5)), generator())
     assert masks is not None
     torch.testing.assert_close(
-        network(numbers(), None, masks), network.head(network.recurrent(numbers())[0][:, -1] * masks[0])
+        network(numbers(), None, masks),
+        network.head(network.recurrent(numbers())[0][:, -1] * masks.dropout[0]),
     )
 
 

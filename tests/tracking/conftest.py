@@ -39,7 +39,9 @@ class Store:
         client = self.client()
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         condition = " and ".join(f"tags.`seqsweep.{key}` = '{value}'" for key, value in tags.items())
-        return list(client.search_runs(experiments, condition, order_by=["attributes.start_time ASC"]))
+        # two runs may begin in the same millisecond
+        order = ["attributes.start_time ASC", "tags.`seqsweep.trial` ASC"]
+        return list(client.search_runs(experiments, condition, order_by=order))
 
     def run(self, **tags: str) -> Any:
         (run,) = self.runs(**tags)

@@ -36,11 +36,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"seed": -1}, "seed=-1: expected an integer of at least 0"),
     ({"model": None}, "model=None: expected a configuration with its keys"),
     ({"model__hidden_size": 0}, "model.hidden_size=0: expected an integer of at least 1"),
-    (
-        {"model__hiden_size": 4},
-        "model.hiden_size=4: GRU takes hidden_size, num_layers, dropout, bidirectional, embedding_size"
-        "; did you mean 'hidden_size'?",
-    ),
+    ({"model__hiden_size": 4}, "model.hiden_size=4: GRU takes "),
     ({"model___target_": None}, "model._target_=None: expected the full name of a class"),
     ({"data__batch_size": -1}, "data.batch_size=-1: expected an integer of at least 1"),
     ({"optimizer__lr": "abc"}, f"optimizer.lr=abc: {NOT_A_NUMBER}"),
@@ -54,7 +50,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "trainer.max_epoch=3: Lightning's Trainer has no such argument; did you mean 'max_epochs'?",
     ),
     ({"trainer__logger": True}, "trainer.logger=True: not to be set here: runs are recorded by seqsweep"),
-    ({"trainer__devices": 2}, "trainer.devices=2: expected 1, since a run has one device"),
+    ({"trainer__devices": 2}, "trainer.devices=2: expected 1; for more, hydra.launcher.devices_per_trial"),
     ({"trainer__accelerator": "abacus"}, "trainer.accelerator=abacus: "),
     ({"trainer__precision": "8-bit"}, "trainer.precision=8-bit: "),
     ({"trainer__check_val_every_n_epoch": 0}, "trainer.check_val_every_n_epoch=0: expected an integer"),

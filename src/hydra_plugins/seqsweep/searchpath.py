@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
@@ -14,8 +16,10 @@ class SeqsweepSearchPath(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Called by Hydra while it sets up its search path."""
-        from seqsweep.paths import shipped
-
+        paths = sys.modules.get("seqsweep.paths")
+        if paths is None:  # our own application has imported it; others need not pay for it
+            return
+        shipped = paths.shipped
         main = [entry.path for entry in search_path.get_path() if entry.provider == "main"]
         if main == [f"file://{shipped('conf')}"] or main == [str(shipped("conf"))]:
             search_path.append("seqsweep-studies", f"file://{shipped('sweeps')}")

@@ -34,8 +34,9 @@ def show(plan: Plan, study: Study, worker_memory: int) -> None:
         print(f"best{by}: trial {best.number}, {values}{tests}")
         print("train it again:")
         print(f"  {command(plan, best.params, threads)}")
+    tracking = plan.tracking["uri"] or paths.tracking_uri()
     print(
-        f"stores: {_here(paths.tracking_uri())} (MLflow), {_here(str(plan.settings.storage))} (Optuna), "
+        f"stores: {_here(tracking)} (MLflow), {_here(str(plan.settings.storage))} (Optuna), "
         f"{_here(str(plan.folder))}/ (trials)"
     )
     print(f"look:   seqsweep ui {name}")

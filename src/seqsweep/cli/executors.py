@@ -50,8 +50,10 @@ def open_executor(launcher: DictConfig, native: bool) -> LocalExecutor:
 
 
 def _preload(native: bool) -> tuple[str, ...]:
-    """For another application only what it has imported itself is worth warming up."""
-    return OURS if native else tuple(name for name in OURS[:2] if name in sys.modules)
+    """For another application Hydra, and of the rest only what it has imported itself."""
+    if native:
+        return OURS
+    return ("seqsweep.cli.hydra_warm", *(name for name in OURS[:2] if name in sys.modules))
 
 
 def _trials_per_worker(given: object) -> int:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqsweep.checks import positive_int
+from seqsweep.cli.executors import OURS
 from seqsweep.errors import ConfigError, StoreError
+from seqsweep.launching import LocalExecutor, make_slots
 from seqsweep.launching.devices import count_cores
 from seqsweep.launching.mounts import network_file_system
 
@@ -52,6 +54,11 @@ def notice(config: DictConfig, size: int) -> str:
         f"hydra/launcher={name}: {batches} (hydra.sweeper.batch_size), and no trial is pruned; "
         "hydra/launcher=seqsweep starts one whenever one ends, and prunes"
     )
+
+
+def open_checker(native: bool) -> LocalExecutor:
+    """One worker of ours, for what is tried before the launcher runs the trials."""
+    return LocalExecutor(make_slots((), cores=1), OURS if native else ())
 
 
 def check_stores(

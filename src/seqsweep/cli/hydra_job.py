@@ -8,6 +8,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from seqsweep.checks import nearest
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
+
+
+Payload = tuple[bytes, bytes]
+"""Pickled: what all jobs of an application share, and one job's configuration."""
 
 
 @dataclass(frozen=True)
@@ -48,24 +53,32 @@ class Application:
         """The same application, its jobs composed by `loader`."""
         return replace(self, context=replace(self.context, config_loader=loader))
 
-    def payload(self, config: DictConfig) -> bytes:
+    def payload(self, config: DictConfig) -> Payload:
         """What a worker needs to run one composed job; closures travel too."""
         import cloudpickle
+
+        return self._shared, cloudpickle.dumps(config)
+
+    @cached_property
+    def _shared(self) -> bytes:
+        """What is the same for all jobs, pickled once: it takes several times what a configuration takes."""
+        import cloudpickle
+        from hydra.core.plugins import Plugins
         from hydra.core.singleton import Singleton
 
-        parts = (Singleton.get_state(), self.context, config, self.function)
-        data: bytes = cloudpickle.dumps(parts)
+        plugins = set(Plugins.instance().class_name_to_class)
+        data: bytes = cloudpickle.dumps((Singleton.get_state(), plugins, self.context, self.function))
         return data
 
 
-def run(payload: bytes, context: JobContext) -> Outcome:
+def run(payload: Payload, context: JobContext) -> Outcome:
     """Entry of a launcher's job: the JobReturn goes back whole, a failure inside it."""
     import cloudpickle
 
     return Complete(detail=_portable(_run_job(payload), cloudpickle.dumps))
 
 
-def run_trial(payload: tuple[bytes, Sequence[str]], context: JobContext) -> Outcome:
+def run_trial(payload: tuple[Payload, Sequence[str]], context: JobContext) -> Outcome:
     """Entry of a study's trial: what the function returns are the trial's values.
 
     Args:
@@ -147,14 +160,14 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _run_job(payload: bytes) -> JobReturn:
+def _run_job(payload: Payload) -> JobReturn:
     import cloudpickle
-    from hydra.core.singleton import Singleton
     from hydra.core.utils import run_job, setup_globals
 
-    state, hydra_context, config, function = cloudpickle.loads(payload)
+    state, plugins, hydra_context, function = cloudpickle.loads(payload[0])
     setup_globals()
-    Singleton.set_state(state)
+    _restore(state, plugins)
+    config = cloudpickle.loads(payload[1])
     return run_job(
         hydra_context=hydra_context,
         task_function=function,
@@ -162,6 +175,17 @@ def _run_job(payload: bytes) -> JobReturn:
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
     )
+
+
+def _restore(state: dict[str, Any], plugins: set[str]) -> None:
+    """Hydra's singletons as the driver has them; its plugins as the warm server found them, if the same."""
+    from hydra.core.plugins import Plugins
+    from hydra.core.singleton import Singleton
+
+    found: Any = Singleton._instances.get(Plugins)
+    if found is not None and set(found.class_name_to_class) == plugins:
+        state["instances"][Plugins] = found  # else Hydra imports them all again
+    Singleton.set_state(state)
 
 
 def returned(outcome: Complete) -> JobReturn:

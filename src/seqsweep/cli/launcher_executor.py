@@ -11,6 +11,7 @@ import contextlib
 import copy
 import os
 import signal
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -265,4 +266,4 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" ...")

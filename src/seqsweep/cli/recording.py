@@ -87,6 +87,9 @@ class Recording:
 
     def submitted(self, suggestion: Suggestion, job: Job, slot: Slot) -> None:
         """An attempt at a trial begins."""
+        if suggestion.attempt > 1 and last_end(Path(job.directory)):
+            with Spool(Path(job.directory)) as begun:  # else its record would count as complete already
+                begun.begin()
         self.follow(suggestion.number, suggestion.values)
         if not self._trials.self_recording:
             spool = self._spools[suggestion.number] = Spool(Path(job.directory))
@@ -151,6 +154,8 @@ class Recording:
     def _close_run(self, number: int, state: str, values: Sequence[float]) -> None:
         """Its end in the record: a worker that was killed could not say it, another application does not."""
         folder = self._plan.folder / str(number)
+        if self._trials.self_recording and last_end(folder) == state:
+            return
         spool = self._spools.pop(number, None) or Spool(folder)
         with spool:
             if not self._trials.self_recording and values:

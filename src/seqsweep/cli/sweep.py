@@ -20,7 +20,7 @@ import optuna
 
 from seqsweep import paths
 from seqsweep.cli import foreign
-from seqsweep.cli.executors import open_checker, open_executor
+from seqsweep.cli.executors import open_executor
 from seqsweep.cli.hydra_job import Application
 from seqsweep.cli.launcher_executor import LauncherExecutor
 from seqsweep.cli.plan import Plan
@@ -299,7 +299,7 @@ def _open_workers(plan: Plan) -> LocalExecutor:
     """Our own workers; where another launcher runs the trials, one to check their configurations in."""
     native = plan.application.native
     if plan.batch is not None:
-        return open_checker(native)
+        return foreign.open_checker(native)
     return open_executor(plan.application.config.hydra.launcher, native)
 
 

@@ -7,6 +7,7 @@ than ours (`seqsweep.cli.foreign`) has the trial's overrides for payload.
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from seqsweep.cli import hydra_job
@@ -124,11 +125,13 @@ class ApplicationTrials:
 
 
 def run_one(executor: Executor, job: Job) -> Outcome:
-    """Run a single job on an idle executor."""
+    """Run a single job on an idle executor; once more if its worker dies."""
     executor.submit(job, executor.slots()[0])
     while True:
         for event in executor.poll():
             if isinstance(event, Ended):
                 return event.outcome
             if isinstance(event, SlotLost):
-                return Failed(event.reason)
+                if event.attempt > job.attempt:
+                    return Failed(f"{event.reason}, twice")
+                executor.submit(replace(job, attempt=job.attempt + 1), executor.slots()[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ class Batch:
     """(batch,) int64, the true steps of each input; None means that all steps are true."""
     target_lengths: Tensor | None = None
     """(batch,) int64, the true steps of each target; None means that all of them are true."""
+    weight: float = 1.0
+    """What its loss counts in training: 1, unless it is one of the parts of a batch."""
 
     def __len__(self) -> int:
         """How many examples there are."""
@@ -47,6 +49,7 @@ class Batch:
             self.targets.to(device),
             None if self.lengths is None else self.lengths.to(device),
             None if self.target_lengths is None else self.target_lengths.to(device),
+            self.weight,
         )
 
 
@@ -92,6 +95,22 @@ class Examples:
             None if self.target_lengths is None else self.target_lengths[start:stop],
             self.divisor,
         )
+
+    def part(self, index: Tensor, number: int, of: int) -> Batch:
+        """One of the parts of the batch at `index` (batch,), as equal in size as can be.
+
+        Weighted, the parts' losses have the loss of the whole batch for their mean, where a
+        loss is itself a mean over true targets. A part without examples has one of no weight.
+        """
+        if of == 1:
+            return self.cut(index)
+        own = index.tensor_split(of)[number]
+        weight = of * self._true_targets(own) / self._true_targets(index)
+        return replace(self.cut(own if len(own) else index[:1]), weight=weight)
+
+    def _true_targets(self, index: Tensor) -> int:
+        """How many, up to a factor that is the same for all rows."""
+        return len(index) if self.target_lengths is None else int(self.target_lengths[index].sum())
 
     def cut(self, index: Tensor) -> Batch:
         """The batch of the examples at `index` (batch,) int64, trimmed to their longest true length."""

@@ -81,10 +81,20 @@ class Batches:
     `set_epoch` set. It may be handed to a Lightning Trainer, which sets the epoch
     itself and keeps the place within it in its checkpoints: a run resumed at
     epoch k, or within it, sees the batches that an undisturbed one would see.
+    With a `part` (k, n) it hands out the kth of n parts of each batch, k from 0.
     """
 
-    def __init__(self, examples: Examples, batch_size: int, *, shuffle: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self,
+        examples: Examples,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        part: tuple[int, int] = (0, 1),
+    ) -> None:
         self.examples = examples
+        self.part = part
         cost = examples.cost if shuffle else None
         self.sampler = Order(len(examples), batch_size, shuffle=shuffle, seed=seed, cost=cost)
         self.batch_sampler = None  # Lightning looks for it wherever it finds a sampler
@@ -109,7 +119,7 @@ class Batches:
         batches = self.sampler.batches(epoch)
         for place in range(self._start(epoch), len(batches)):
             self._place = (epoch, place + 1)
-            yield self.examples.cut(batches[place])
+            yield self.examples.part(batches[place], *self.part)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next pass: it alone, with the seed, decides the order."""

@@ -49,6 +49,8 @@ class SequenceData(LightningDataModule):
         self.eval_batch_size = checks.positive_int("eval_batch_size", eval_batch_size)
         self.seed = checks.int_at_least(0, "seed", seed)
         self.root = paths.data_root(root)
+        self.part = (0, 1)
+        """(k, n): training sees the kth of n parts of each batch, k from 0, as one of n processes."""
         self._splits: Splits | None = None
 
     def load(self) -> Splits:
@@ -83,7 +85,8 @@ class SequenceData(LightningDataModule):
 
     def train_dataloader(self) -> Batches:
         """Batches of the training part, shuffled by (seed, epoch)."""
-        return Batches(self.splits.train, self.batch_size, shuffle=True, seed=self.seed)
+        train = self.splits.train
+        return Batches(train, self.batch_size, shuffle=True, seed=self.seed, part=self.part)
 
     def val_dataloader(self) -> Batches:
         """Batches of the validation part, in order."""

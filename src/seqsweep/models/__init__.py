@@ -6,7 +6,19 @@ that `forward` is a pure function of parameters, batch and masks.
 """
 
 from seqsweep.models.base import Model, SequenceBatch
+from seqsweep.models.explicit import ExplicitGRU, ExplicitLSTM, ExplicitRNN
 from seqsweep.models.recurrent import GRU, LSTM, RNN, RecurrentModel
 from seqsweep.models.seq2seq import Seq2Seq
 
-__all__ = ["GRU", "LSTM", "RNN", "Model", "RecurrentModel", "Seq2Seq", "SequenceBatch"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "ExplicitGRU",
+    "ExplicitLSTM",
+    "ExplicitRNN",
+    "Model",
+    "RecurrentModel",
+    "Seq2Seq",
+    "SequenceBatch",
+]

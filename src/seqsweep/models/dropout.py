@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from torch import Tensor
 
@@ -20,6 +20,13 @@ def draw_mask(shape: Sequence[int], probability: float, generator: torch.Generat
     """A mask of `shape`: 0 with `probability`, else 1 / (1 - probability), so that means stay."""
     drawn = torch.rand(tuple(shape), generator=generator, device=generator.device)
     return (drawn >= probability).to(drawn.dtype).mul_(1 / (1 - probability))
+
+
+def draw_masks(
+    shapes: Iterable[Sequence[int]], probability: float, generator: torch.Generator
+) -> tuple[Tensor, ...]:
+    """A mask of each shape, one after the other."""
+    return tuple(draw_mask(shape, probability, generator) for shape in shapes)
 
 
 def apply_mask(values: Tensor, mask: Tensor | None) -> Tensor:

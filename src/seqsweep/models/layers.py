@@ -1,11 +1,15 @@
-"""Running `nn.RNN`, `nn.LSTM` and `nn.GRU` on padded sequences, with our masks between layers.
+"""Running recurrent layers on padded sequences, with our masks within and between them.
 
-The module holds the parameters; how its kernel is called depends on the case:
+The module holds the parameters; how they are run depends on the case:
 
-- no masks, and no direction that would start in the padding: the module itself,
-  one kernel call for all layers;
-- otherwise one kernel call a layer (a direction, if sequences are padded and the
-  layer is bidirectional) over the module's own parameters.
+- nothing but the layers themselves, and no direction that would start in the
+  padding: the module's own call, one kernel call for all layers;
+- masks between layers or residual connections: one kernel call a layer (a
+  direction, if sequences are padded and the layer is bidirectional) over the
+  module's own parameters;
+- what happens between two steps is not the kernel's (recurrent dropout, the cells
+  of an `Explicit` module), there is none (an LSTM's projection, on a CPU), or the
+  state after the last true step is wanted: the loop over the cells, `cells.unroll`.
 
 Sequences are not packed. The forward direction meets the padding only after the
 last true step, where nothing is read; the backward direction runs over each
@@ -21,16 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from seqsweep.models.cells import CELLS, Cell, State, unroll, weights_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor, nn
-
-State = tuple["Tensor", ...]
-"""Hidden state, and an LSTM's cell: each (layers * directions) x batch x hidden."""
-
-Weights = Sequence[Sequence["Tensor"]]
-"""The parameters of a layer, a list a direction."""
 
 KERNELS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "RNN_TANH": torch.rnn_tanh,
@@ -47,90 +47,138 @@ def run_layers(
     lengths: Tensor | None = None,
     masks: Sequence[Tensor] | None = None,
     state: Any = None,
+    *,
+    recurrent_masks: Sequence[Tensor] | None = None,
+    residual: bool = False,
+    explicit: bool = False,
 ) -> tuple[Tensor, Any]:
     """The last layer's output at every step, and the state after the last one.
 
     Args:
-        module: an `nn.RNN`, `nn.LSTM` or `nn.GRU` with ``batch_first=True`` and no dropout of its own.
+        module: an `nn.RNN`, `nn.LSTM` or `nn.GRU` with ``batch_first=True`` and no dropout of its
+            own, or an `Explicit` one.
         steps: batch x time x input.
         lengths: batch, each at least 1; None if no sequence is padded.
-        masks: one a layer but the last, each batch x time x (directions * hidden).
-        state: where to start, (layers * directions) x batch x hidden, a pair of that for an LSTM;
-            None means zeros.
+        masks: one a layer but the last, each batch x time x (directions * output).
+        state: where to start, (layers * directions) x batch x output, for an LSTM a pair with the
+            cell's, (layers * directions) x batch x hidden; None means zeros.
+        recurrent_masks: one a layer and direction, each batch x output, on the hidden state at
+            every step (Gal & Ghahramani 2016).
+        residual: add to what leaves a layer what entered it, from the second layer on.
+        explicit: run the loop over the cells, whether it is needed or not.
 
     Returns:
-        outputs: batch x time x (directions * hidden); rows beyond a sequence's length mean nothing.
-        state: as the argument. With `lengths` it has read the padding too: use `last_step` instead.
+        outputs: batch x time x (directions * output); rows beyond a sequence's length mean nothing.
+        state: as the argument. A kernel has read the padding too; with `explicit` it is the state
+            after each sequence's last true step.
 
     """
-    if not masks and (lengths is None or not module.bidirectional):
+    explicit = explicit or bool(recurrent_masks) or not _has_kernel(module, steps)
+    backward_padded = module.bidirectional and lengths is not None
+    if not (explicit or masks or residual or backward_padded):
         outputs, state = module(steps, state)
         return outputs, state
-    start, ends = _parts(module, steps, state), []
-    weights = module.all_weights  # for each layer, for each direction
+    start, ends = _parts(module, zero_state(module, steps) if state is None else state), []
     directions = 1 + module.bidirectional
     for layer in range(module.num_layers):
         rows = slice(layer * directions, (layer + 1) * directions)
-        state = tuple(part[rows] for part in start)
-        steps, end = _run_layer(module, weights[rows], steps, lengths, state)
+        first, before = tuple(part[rows] for part in start), steps
+        if explicit:
+            within = recurrent_masks[rows] if recurrent_masks else None
+            steps, end = _loop(module, layer, steps, lengths, first, masks=within)
+        else:
+            steps, end = _kernel(module, layer, steps, lengths, first)
         ends.append(end)
         if masks and layer < module.num_layers - 1:
             steps = steps * masks[layer].to(steps.dtype)
+        if residual and layer:
+            steps = steps + before
     last = _stacked(ends)
     return steps, last if module.mode == "LSTM" else last[0]
 
 
-def last_step(outputs: Tensor, lengths: Tensor | None, hidden_size: int) -> Tensor:
+def output_size(module: nn.RNNBase) -> int:
+    """The size of what one direction hands on: the hidden size, or that of an LSTM's projection."""
+    return module.proj_size or module.hidden_size
+
+
+def zero_state(module: nn.RNNBase, like: Tensor) -> Any:
+    """The state before the first step: zeros, for as many sequences as `like` has rows, of its type.
+
+    Returns:
+        (layers * directions) x batch x output, for an LSTM a pair with the cell's, of the hidden size.
+
+    """
+    layers = module.num_layers * (1 + module.bidirectional)
+    hidden = like.new_zeros(layers, len(like), output_size(module))
+    if module.mode != "LSTM":
+        return hidden
+    return hidden, like.new_zeros(layers, len(like), module.hidden_size)
+
+
+def last_step(outputs: Tensor, lengths: Tensor | None, size: int) -> Tensor:
     """What each direction holds when it has read its whole sequence.
 
     That is the last true step for the forward direction and the first step for
     the backward one.
 
     Args:
-        outputs: batch x time x (directions * hidden).
+        outputs: batch x time x (directions * size).
         lengths: batch, each at least 1; None if no sequence is padded.
-        hidden_size: units of one direction.
+        size: of what one direction hands on.
 
     Returns:
-        batch x (directions * hidden).
+        batch x (directions * size).
 
     """
-    forward = outputs[..., :hidden_size]  # batch x time x hidden
+    forward = outputs[..., :size]  # batch x time x size
     if lengths is None:
-        last = forward[:, -1]  # batch x hidden
+        last = forward[:, -1]  # batch x size
     else:
-        index = (lengths - 1).view(-1, 1, 1).expand(-1, 1, hidden_size)  # batch x 1 x hidden
-        last = forward.gather(1, index).squeeze(1)  # batch x hidden
-    return torch.cat([last, outputs[:, 0, hidden_size:]], dim=-1)
+        index = (lengths - 1).view(-1, 1, 1).expand(-1, 1, size)  # batch x 1 x size
+        last = forward.gather(1, index).squeeze(1)  # batch x size
+    return torch.cat([last, outputs[:, 0, size:]], dim=-1)
 
 
-def reverse(steps: Tensor, lengths: Tensor) -> Tensor:
+def reverse(steps: Tensor, lengths: Tensor | None) -> Tensor:
     """Each sequence reversed within its own length; padding stays where it is.
 
     Args:
         steps: batch x time x features.
-        lengths: batch.
+        lengths: batch; None if no sequence is padded.
 
     """
+    if lengths is None:
+        return steps.flip(1)
     time = torch.arange(steps.shape[1], device=steps.device)  # time
     ends = lengths.unsqueeze(1)  # batch x 1
     index = torch.where(time < ends, ends - 1 - time, time)  # batch x time
     return steps.gather(1, index.unsqueeze(-1).expand_as(steps))
 
 
-def _run_layer(
-    module: nn.RNNBase, weights: Weights, steps: Tensor, lengths: Tensor | None, state: State
+def _has_kernel(module: nn.RNNBase, steps: Tensor) -> bool:
+    """Whether PyTorch has a kernel for these layers on the device of `steps`."""
+    # with a projection, its own way on a CPU is a loop too: a warning, and 6 to 8 % saved
+    return not hasattr(module, "cell") and not (module.proj_size and steps.device.type == "cpu")
+
+
+def _kernel(
+    module: nn.RNNBase, layer: int, steps: Tensor, lengths: Tensor | None, state: State
 ) -> tuple[Tensor, State]:
-    """One layer over batch x time x features, both directions if there are two."""
-    if len(weights) == 1 or lengths is None:
+    """One layer over batch x time x features by its kernel, both directions if there are two."""
+    directions = 1 + module.bidirectional
+    weights = module.all_weights[layer * directions : (layer + 1) * directions]
+    if directions == 1 or lengths is None:
         return _call(module, weights, steps, state)
     there, end = _call(module, weights[:1], steps, tuple(part[:1] for part in state))
     back, start = _call(module, weights[1:], reverse(steps, lengths), tuple(part[1:] for part in state))
     return torch.cat([there, reverse(back, lengths)], dim=-1), _stacked([end, start])
 
 
-def _call(module: nn.RNNBase, weights: Weights, steps: Tensor, state: State) -> tuple[Tensor, State]:
-    """One kernel call for one layer, in one direction or both."""
+def _call(
+    module: nn.RNNBase, weights: Sequence[Sequence[Tensor]], steps: Tensor, state: State
+) -> tuple[Tensor, State]:
+    """One kernel call for one layer, in one direction or both; `weights` has a list a direction."""
     kernel = KERNELS[module.mode]
     first = state if module.mode == "LSTM" else state[0]
     flat = [weight for direction in weights for weight in direction]
@@ -139,12 +187,30 @@ def _call(module: nn.RNNBase, weights: Weights, steps: Tensor, state: State) -> 
     return outputs, tuple(end)
 
 
-def _parts(module: nn.RNNBase, steps: Tensor, state: Any) -> State:
-    """A module's state argument as a tuple of parts; zeros for None."""
-    if state is None:
-        layers = module.num_layers * (1 + module.bidirectional)
-        zeros = steps.new_zeros(layers, steps.shape[0], module.hidden_size)
-        return (zeros, zeros) if module.mode == "LSTM" else (zeros,)
+def _loop(
+    module: nn.RNNBase,
+    layer: int,
+    steps: Tensor,
+    lengths: Tensor | None,
+    state: State,
+    *,
+    masks: Sequence[Tensor] | None,
+) -> tuple[Tensor, State]:
+    """One layer over batch x time x features step by step, both directions if there are two."""
+    cell: Cell = getattr(module, "cell", CELLS[module.mode])
+    outputs, ends = [], []
+    for backward in range(1 + module.bidirectional):
+        weights, first = weights_of(module, layer, bool(backward)), tuple(part[backward] for part in state)
+        read = reverse(steps, lengths) if backward else steps
+        mask = masks[backward] if masks else None
+        given, end = unroll(cell, weights, read, first, lengths=lengths, mask=mask)
+        outputs.append(reverse(given, lengths) if backward else given)
+        ends.append(tuple(part.unsqueeze(0) for part in end))
+    return torch.cat(outputs, dim=-1), _stacked(ends)
+
+
+def _parts(module: nn.RNNBase, state: Any) -> State:
+    """A module's state as a tuple of parts."""
     return tuple(state) if module.mode == "LSTM" else (state,)
 
 

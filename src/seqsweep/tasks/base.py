@@ -100,9 +100,9 @@ class Task(LightningModule):
         return self.generator
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step: draw, then the pure loss."""
+        """One step: draw, then the pure loss, weighted if the batch is a part of one."""
         loss, _, _ = self.loss(*self.tensors(), batch, None, self.draw_masks(batch))
-        return loss
+        return loss if batch.weight == 1.0 else loss * batch.weight
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put `record` in."""

@@ -39,6 +39,8 @@ STATUS = {
 def connect(uri: str) -> MlflowClient:
     """A client of the store at `uri`, which is created if it is an embedded one. Takes seconds."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # with a server, two lines a Run into the middle of our own view
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient
 
     for chatty in ("mlflow.store.db.utils", "mlflow.tracking._tracking_service.utils"):

@@ -411,10 +411,11 @@ class Recorder:
     def _left_over(self, problem: Exception) -> RecordError:
         self._take_requests()
         counts = [count for folder in self._followed if (count := Place.load(folder).waiting(folder))]
+        who = "the next start of the same command" if self._study else "another run in the same folder"
         return RecordError(
             f"tracking store {self._uri} cannot be written to: {_first_line(problem)}. Nothing is lost: "
-            f"{sum(counts)} records of {len(counts)} runs wait in the runs' folders, and the next start of "
-            "the same command hands them over"
+            f"{sum(counts)} records of {len(counts)} runs wait in the runs' folders, and {who} "
+            "hands them over"
         )
 
 

@@ -26,16 +26,16 @@ OURS = {
     "val_check_interval": "validation is at an epoch's end; for fewer, trainer.check_val_every_n_epoch",
     "fast_dev_run": "trainer.max_epochs, trainer.limit_train_batches and the like make a run short",
     "barebones": "a run without validation has no result",
-    "strategy": "a run has one device",
-    "num_nodes": "a run has one device",
-    "plugins": "a run has one device",
+    "strategy": "how many devices a run has is said by hydra.launcher.devices_per_trial",
+    "num_nodes": "a run has one machine",
+    "plugins": "how many devices a run has is said by hydra.launcher.devices_per_trial",
 }
 """Arguments that are refused, and why."""
 
 
 def _one_device(name: str, value: object) -> object:
     if value not in (1, "auto"):
-        raise ConfigError(f"{name}={value}: expected 1, since a run has one device")
+        raise ConfigError(f"{name}={value}: expected 1; for more, hydra.launcher.devices_per_trial")
     return value
 
 

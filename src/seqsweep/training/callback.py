@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from lightning.pytorch import Callback
 from seqsweep.protocol import Interrupted, Outcome, Pruned
 from seqsweep.training import folder, seeding
 from seqsweep.training.outcomes import NotANumber
+from seqsweep.training.parallel import Place
 from seqsweep.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ class TrialCallback(Callback):
     and before the run is left because it is interrupted. A run that is killed at
     any moment goes on from the last checkpoint as if nothing had happened.
 
+    Of several processes that train together each has such a callback, and all are
+    at the same place; the context is asked by the first, and the others follow.
+
     Args:
         context: the job's side of the executor.
         tracker: where metrics go.
@@ -48,6 +53,7 @@ class TrialCallback(Callback):
         seed: the trial's.
         every: optimiser steps from one recorded ``train/loss`` to the next.
         record: plain data that the checkpoints carry.
+        place: this process's, where several train together.
 
     """
 
@@ -63,6 +69,7 @@ class TrialCallback(Callback):
         seed: int,
         every: int,
         record: dict[str, Any],
+        place: Place | None = None,
     ) -> None:
         self.progress = Progress()
         self._context = context
@@ -71,8 +78,10 @@ class TrialCallback(Callback):
         self._seed = seed
         self._every = every
         self._record = record
-        self._generators: dict[str, torch.Tensor] = {}
+        self._place = place or Place()
+        self._generators: list[dict[str, torch.Tensor]] = []
         self._losses: list[torch.Tensor] = []
+        self._shared = 0
         self._validated = False
         self._improved = False
         self._unsaved = False
@@ -98,6 +107,7 @@ class TrialCallback(Callback):
         self._generators = state_dict["generators"]
         losses = state_dict["losses"]
         self._losses = [] if losses is None else list(losses)
+        self._shared = len(self._losses)
         self._recorded = state_dict["recorded"]
 
     def on_save_checkpoint(
@@ -115,14 +125,18 @@ class TrialCallback(Callback):
     # ------------------------------------------------------------ hooks
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the task its generator, where it stands if this is a continuation."""
+        """Give the task its generator; make good what a continuation's last attempt may have left."""
         task: Task = pl_module  # type: ignore[assignment]
-        task.generator = seeding.generator(self._seed, "masks", trainer.strategy.root_device)
-        if self._generators:
-            task.generator.set_state(self._generators["masks"])
-            torch.set_rng_state(self._generators["global"])
+        rank = self._place.rank
+        task.generator = seeding.generator(
+            self._seed, self._place.stream("masks"), trainer.strategy.root_device
+        )
+        if rank < len(self._generators):
+            task.generator.set_state(self._generators[rank]["masks"])
+            torch.set_rng_state(self._generators[rank]["global"])
         self._losses = [loss.to(trainer.strategy.root_device) for loss in self._losses]
         self._started = self._saved = time.perf_counter()
+        self._report(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """See where the optimiser stands, which Lightning has only now read from the checkpoint."""
@@ -132,7 +146,7 @@ class TrialCallback(Callback):
         """Complete what the epoch before left, now that its schedule has been stepped."""
         if trainer.current_epoch and self._unsaved:
             self._turn(trainer, pl_module)
-        self._losses = []
+        self._losses, self._shared = [], 0
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -146,9 +160,11 @@ class TrialCallback(Callback):
         step = trainer.global_step
         # the last batch's place is taken by the epoch's mean; with accumulation a step has several batches
         if step % self._every == 0 and step != self._recorded and not trainer.is_last_batch:
-            self._tracker.log_metrics({"train/loss": loss}, step)
+            self._tracker.log_metrics({"train/loss": self._mean(trainer, loss)}, step)
             self._recorded = step
-        if step != self._stepped and not trainer.is_last_batch:  # else the gradients or the epoch's end are due
+        if (
+            step != self._stepped and not trainer.is_last_batch
+        ):  # else the gradients or the epoch's end are due
             self._stepped = step
             self._pause(trainer, pl_module)
 
@@ -159,6 +175,7 @@ class TrialCallback(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch's means and see whether it is the best."""
         step = trainer.global_step
+        self._share_losses(trainer)
         means = {"train/loss": float(torch.stack(self._losses).mean())} if self._losses else {}
         if self._validated:
             means |= {
@@ -179,25 +196,53 @@ class TrialCallback(Callback):
 
     # ------------------------------------------------------------ steps
 
-    def report(self) -> None:
-        """Hand in the latest validation's value. Raises Stop if the answer is no."""
+    def _report(self, trainer: Trainer) -> None:
+        """Hand in the latest validation's value, unless that is done. Raises Stop if the answer is no."""
         progress = self.progress
         if not self._goal.report or progress.value is None or progress.reported:
             return
-        if not self._context.report(progress.value, progress.step):
-            # The answer is no as well where the driver stops, or is gone.
-            raise Stop(Interrupted() if self._context.interrupted else Pruned(progress.best))
+        outcome = self._ask(progress.value, progress.step) if trainer.is_global_zero else None
+        outcome = trainer.strategy.broadcast(outcome)
+        if outcome is not None:
+            raise Stop(outcome)
         progress.reported = True
+
+    def _ask(self, value: float, step: int) -> Outcome | None:
+        """The outcome that the answer amounts to, if it is no."""
+        if self._context.report(value, step):
+            return None
+        # The answer is no as well where the driver stops, or is gone.
+        return Interrupted() if self._context.interrupted else Pruned(self.progress.best)
 
     def _pause(self, trainer: Trainer, task: Any) -> None:
         """Write a checkpoint if it is time, and leave if asked to."""
         interrupted = self._context.interrupted
+        late = time.perf_counter() - self._saved >= self.checkpoint_seconds
+        if not self._any(trainer, interrupted or late):
+            return
         # A loader without a state begins its epoch again, so that the turn's checkpoint stays the last.
         if hasattr(trainer.train_dataloader, "load_state_dict"):
-            if interrupted or time.perf_counter() - self._saved >= self.checkpoint_seconds:
-                self._save(trainer, task)
-        if interrupted:
+            self._save(trainer, task)
+        if self._any(trainer, interrupted):
             raise Stop(Interrupted())
+
+    def _any(self, trainer: Trainer, said: bool) -> bool:
+        """Whether one of the processes says so."""
+        return trainer.strategy.reduce_boolean_decision(said, all=False)
+
+    def _mean(self, trainer: Trainer, own: torch.Tensor) -> torch.Tensor:
+        """The mean of the processes' own values."""
+        if self._place.size == 1:
+            return own
+        mean: torch.Tensor = trainer.strategy.reduce(own.clone(), reduce_op="mean")
+        return mean
+
+    def _share_losses(self, trainer: Trainer) -> None:
+        """From the loss of this process's part of each batch to that of the whole."""
+        own = self._losses[self._shared :]
+        if own and self._place.size > 1:
+            self._losses[self._shared :] = self._mean(trainer, torch.stack(own))
+        self._shared = len(self._losses)
 
     def _check(self, means: dict[str, float], epoch: int) -> None:
         for name in ("train/loss", "val/loss", *self._goal.metrics):
@@ -216,24 +261,30 @@ class TrialCallback(Callback):
         self._save(trainer, task)
         self._unsaved = False
         if self.progress.step == trainer.global_step:  # this epoch was validated
-            self.report()
-        if self._context.interrupted:
+            self._report(trainer)
+        if self._any(trainer, self._context.interrupted):
             raise Stop(Interrupted())
 
     def _save(self, trainer: Trainer, task: Task) -> None:
         # best.ckpt first, so that last.ckpt never speaks of a best that is not there
         task.record = self._record
         if self._improved:
-            with folder.replacing(self._context.directory / folder.BEST) as part:
-                trainer.save_checkpoint(part, weights_only=True)
+            self._write(trainer, folder.BEST, weights_only=True)
             self._improved = False
         # What the checkpoint covers will not be logged again: it has to be on disk before.
         self._tracker.flush()
         assert task.generator is not None
-        self._generators = {"masks": task.generator.get_state(), "global": torch.get_rng_state()}
-        with folder.replacing(self._context.directory / folder.LAST) as part:
-            trainer.save_checkpoint(part, weights_only=False)
+        own = {"masks": task.generator.get_state(), "global": torch.get_rng_state()}
+        self._generators = self._place.gathered(own)
+        self._share_losses(trainer)
+        self._write(trainer, folder.LAST, weights_only=False)
         self._saved = time.perf_counter()
+
+    def _write(self, trainer: Trainer, name: str, weights_only: bool) -> None:
+        """Lightning has all processes call it, and the first one write."""
+        path = self._context.directory / name
+        with folder.replacing(path) if trainer.is_global_zero else nullcontext(path) as part:
+            trainer.save_checkpoint(part, weights_only=weights_only)
 
     def _elapsed(self) -> float:
         return self.progress.seconds + time.perf_counter() - self._started

@@ -29,6 +29,8 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", LEAF_SPEC, FutureWarning)
             # trainer.accelerator=cpu is a choice
             warnings.filterwarnings("ignore", "GPU available but not used", UserWarning)
+            # the measures of several processes are joined by torchmetrics
+            warnings.filterwarnings("ignore", "It is recommended to use `self.log", UserWarning)
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from seqsweep.data import Batches, SequenceData
 from seqsweep.errors import ConfigError, DataError, UsageError
-from seqsweep.protocol import Complete, Failed, Infeasible, Interrupted, Outcome, Pruned
-from seqsweep.training import folder, seeding
+from seqsweep.protocol import Complete, Failed, Infeasible, Interrupted, LocalContext, Outcome, Pruned
+from seqsweep.training import folder, parallel, seeding
 from seqsweep.training.arguments import make_trainer
+from seqsweep.training.building import build
 from seqsweep.training.callback import Stop, TrialCallback
 from seqsweep.training.goal import Goal, check_metrics
-from seqsweep.training.outcomes import outcome_of
 from seqsweep.training.quiet import keeping_sigint, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from lightning.pytorch import Trainer
+    from lightning.pytorch import LightningDataModule, Trainer
 
-    from seqsweep.protocol import JobContext
+    from seqsweep.protocol import JobContext, Slot
     from seqsweep.tracking import Tracker
     from seqsweep.training.building import Built
+    from seqsweep.training.parallel import Crew, Place
 
 STATES: dict[type[Any], Any] = {
     Complete: "complete",
@@ -47,7 +51,9 @@ def train(built: Built, *, context: JobContext, tracker: Tracker, goal: Goal | N
     Args:
         built: from `build`.
         context: the job's side of the executor; `seqsweep.protocol.LocalContext` without one.
-            Its slot's threads are used, unless the configuration names a number of them.
+            Its slot's threads are used, unless the configuration names a number of them,
+            and its slot's number of processes, each of which trains on its part of every
+            batch; the others end with this one.
         tracker: where parameters, metrics and files go. It is told the end, but not closed.
         goal: what is best; None means the task's own.
 
@@ -56,7 +62,8 @@ def train(built: Built, *, context: JobContext, tracker: Tracker, goal: Goal | N
         the best checkpoint, tested ones included), Pruned, Infeasible, Failed, or Interrupted.
 
     Raises:
-        ConfigError: the task does not log one of the goal's metrics.
+        ConfigError: the task does not log one of the goal's metrics, or the data cannot be
+            divided among processes.
 
     """
     goal = goal or Goal.of(built.task)
@@ -64,10 +71,14 @@ def train(built: Built, *, context: JobContext, tracker: Tracker, goal: Goal | N
     known = folder.read_outcome(context.directory, built.config)
     if known is not None:
         return known
-    # How sums are split among threads decides their last bits.
-    torch.set_num_threads(built.config.get("threads") or context.slot.threads)
-    with quiet(), keeping_sigint(), seeding.isolated(built.seed, "other"):
-        return _Run(built, context, tracker, goal).outcome()
+    _check_divisible(built.data, context.slot.processes)
+    follow = partial(_follow, built.config, goal, context.directory, context.slot)
+    with (
+        keeping_sigint(),
+        parallel.crew(context.slot.processes, follow) as crew,
+        _surroundings(built, context.slot, crew.place),
+    ):
+        return _Run(built, context, tracker, goal, crew).outcome()
 
 
 def test(built: Built, *, directory: Path, tracker: Tracker) -> dict[str, float]:
@@ -87,11 +98,40 @@ def test(built: Built, *, directory: Path, tracker: Tracker) -> dict[str, float]
         return _test(built, make_trainer(built.trainer, default_root_dir=directory), path, tracker)
 
 
-class _Run:
-    """One attempt at a run."""
+def _check_divisible(data: LightningDataModule, processes: int) -> None:
+    if processes == 1:
+        return
+    if isinstance(data, SequenceData) and isinstance(data.train_dataloader(), Batches):
+        return
+    raise ConfigError(
+        f"hydra.launcher.devices_per_trial={processes}: expected 1, since the batches of "
+        f"{type(data).__name__} cannot be divided; those of a seqsweep.data.SequenceData can"
+    )
 
-    def __init__(self, built: Built, context: JobContext, tracker: Tracker, goal: Goal) -> None:
+
+def _follow(config: Mapping[str, Any], goal: Goal, directory: Path, slot: Slot, place: Place) -> None:
+    """One of the other processes of a run."""
+    built = build(config)
+    context, crew = LocalContext(directory, slot=slot), parallel.Crew(place)
+    with _surroundings(built, slot, place):
+        _Run(built, context, parallel.Silent(), goal, crew).follow()
+
+
+@contextmanager
+def _surroundings(built: Built, slot: Slot, place: Place) -> Iterator[None]:
+    """Threads, generators and Lightning's manners, as they are to be around a fit."""
+    # How sums are split among threads decides their last bits.
+    torch.set_num_threads(max(1, (built.config.get("threads") or slot.threads) // place.size))
+    with quiet(), seeding.isolated(built.seed, place.stream("other")):
+        yield
+
+
+class _Run:
+    """One attempt at a run, in one of its processes."""
+
+    def __init__(self, built: Built, context: JobContext, tracker: Tracker, goal: Goal, crew: Crew) -> None:
         self.built = built
+        self.crew = crew
         self.directory = context.directory
         self.tracker = tracker
         self.goal = goal
@@ -108,7 +148,13 @@ class _Run:
             seed=built.seed,
             every=built.trainer.get("log_every_n_steps") or 50,
             record=record,
+            place=crew.place,
         )
+
+    def follow(self) -> None:
+        """Fit, and leave the rest to the first process."""
+        with suppress(Stop):
+            self._fit(self._trainer())
 
     def outcome(self) -> Outcome:
         """Run, and put down how it ended."""
@@ -127,17 +173,14 @@ class _Run:
             self._finish(Failed(str(error), usage=True))
             raise
         except Exception as error:
-            outcome = outcome_of(error)
+            outcome = self.crew.outcome_of(error)
             self.tracker.log_artifact(folder.write_error(self.directory, error))
         self._finish(outcome)
         return outcome
 
     def _fit_and_test(self) -> Outcome:
         self._describe()
-        trainer = make_trainer(
-            self.built.trainer | {"callbacks": [*self.built.trainer["callbacks"], self.callback]},
-            default_root_dir=self.directory,
-        )
+        trainer = self._trainer()
         self.tracker.set_tags({"seqsweep.device": _device(trainer)})
         self._fit(trainer)
         progress = self.callback.progress
@@ -145,11 +188,21 @@ class _Run:
             return Failed("no validation was run, so there is no result")
         metrics = dict(progress.best_metrics)
         if self.goal.test:
+            tester = trainer if self.crew.place.size == 1 else self._trainer(alone=True)
             metrics |= _test(
-                self.built, trainer, self.directory / folder.BEST, self.tracker, progress.best_step
+                self.built, tester, self.directory / folder.BEST, self.tracker, progress.best_step
             )
         values = tuple(progress.best_metrics[name] for name in self.goal.metrics)
         return Complete(values, detail=metrics)
+
+    def _trainer(self, alone: bool = False) -> Trainer:
+        ours = {"default_root_dir": self.directory}
+        if alone:
+            return make_trainer(self.built.trainer, **ours)
+        callbacks = [*self.built.trainer["callbacks"], self.callback]
+        return make_trainer(
+            self.built.trainer | {"callbacks": callbacks}, **ours, **self.crew.place.arguments()
+        )
 
     def _describe(self) -> None:
         tracker, config = self.tracker, self.built.config
@@ -161,29 +214,29 @@ class _Run:
         last = self.directory / folder.LAST
         resumed = last if last.is_file() else None
         first = self._take_over(resumed) if resumed else 0
+        data, place = self.built.data, self.crew.place
+        if isinstance(data, SequenceData):
+            data.part = (place.rank, place.size)
         before, began = self.callback.progress.seconds, time.perf_counter()
         try:
-            trainer.fit(self.built.task, datamodule=self.built.data, ckpt_path=resumed, weights_only=True)
+            with place.connected(trainer.strategy.root_device):
+                trainer.fit(self.built.task, datamodule=data, ckpt_path=resumed, weights_only=True)
         finally:
             seconds = time.perf_counter() - began
-            self.steps = trainer.global_step
+            self.steps = max(first, trainer.global_step)  # 0 until Lightning has read the checkpoint
             self.system = {
                 "system/seconds": before + seconds,
                 "system/steps_per_second": (self.steps - first) / seconds,
             }
 
     def _take_over(self, last: Path) -> int:
-        """Take over an interrupted attempt's state; return its optimiser steps.
-
-        Its latest value is reported again, since it may not have left.
-        """
+        """Take over an interrupted attempt's state; return its optimiser steps."""
         checkpoint = torch.load(last, map_location="cpu", weights_only=True)
         if not folder.same_run(checkpoint["seqsweep"]["config"], self.built.config):
             raise ConfigError(
                 f"{last}: left by a run with another configuration; delete it or choose another folder"
             )
         self.callback.load_state_dict(checkpoint["callbacks"][self.callback.state_key])
-        self.callback.report()
         return int(checkpoint["global_step"])
 
     def _finish(self, outcome: Outcome) -> None:
@@ -227,4 +280,5 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, obje
 
 def _device(trainer: Trainer) -> str:
     device = trainer.strategy.root_device
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return name if trainer.world_size == 1 else f"{trainer.world_size} x {name}"
