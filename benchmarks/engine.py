@@ -3,6 +3,7 @@
     .venv/bin/python benchmarks/engine.py refill     how busy 64 jobs of 1:8 keep 2, 4, 8 slots
     .venv/bin/python benchmarks/engine.py loop       trials a second, beside bare ask and tell
     .venv/bin/python benchmarks/engine.py flat       the first and the last 200 of 2,000 trials
+    .venv/bin/python benchmarks/engine.py jobs       Hydra jobs that return at once, beside Hydra alone
 
 Each prints one table and writes it with the machine's name to benchmarks/results/.
 """
@@ -13,6 +14,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,8 +32,11 @@ from seqsweep.sweeping.study import Suggestion
 
 RESULTS = Path(__file__).parent / "results"
 SPACE = SearchSpace.parse({"x": "interval(0.0,1.0)", "y": "choice(1,2,3)"})
-FINITE = SearchSpace.parse({"x": "range(0,100)", "y": "range(0,100)"})
-"""10,000 configurations: what has completed already is drawn anew."""
+FINITE = SearchSpace.parse({"x": "range(0,1000)", "y": "range(0,1000)"})
+"""A million configurations: each draw is looked up among the completed ones, and hardly any comes again."""
+IDLE = str(Path(__file__).with_name("idle.py"))
+WARM, JOBS = 60, 100
+"""Trials before the measured ones, in which the driver still imports MLflow, and the measured ones."""
 UNIT = 1.0
 """Seconds of the shortest job; the longest takes eight times as long."""
 
@@ -48,7 +53,8 @@ def study(storage: str | None, space: SearchSpace = SPACE) -> Study:
 
 def durations() -> list[float]:
     """64 durations between one and eight units, the same each time."""
-    return list(UNIT * np.random.default_rng(0).uniform(1, 8, size=64))
+    drawn: list[float] = (UNIT * np.random.default_rng(0).uniform(1, 8, size=64)).tolist()
+    return drawn
 
 
 def ideal(times: list[float], slots: int) -> float:
@@ -183,10 +189,40 @@ def loop() -> list[dict[str, Any]]:
 
 
 def flat() -> Iterator[dict[str, Any]]:
-    """Every kind of storage with a space without end and one in which draws may repeat."""
+    """Every kind of storage with a space without end and one that has one; medians of three."""
     for name, storage in (("memory", in_memory), ("SQLite", sqlite)):
         for kind, space in (("continuous", SPACE), ("finite", FINITE)):
-            yield {"storage": name, "space": kind, **flatness(storage, space)}
+            runs = [flatness(storage, space) for _ in range(3)]
+            medians = {what: statistics.median(run[what] for run in runs) for what in runs[0]}
+            yield {"storage": name, "space": kind, **medians}
+
+
+def trial_seconds(folder: str) -> float:
+    """Seconds a trial of a Hydra application takes in a whole study on two workers, once all is warm."""
+    overrides = ["-m", "hydra/sweeper=seqsweep", "hydra/launcher=seqsweep", "hydra.launcher.workers=2"]
+    sampler = "hydra.sweeper.sampler={_target_: optuna.samplers.RandomSampler, seed: 0}"
+    for name, trials in (("first", 2), ("idle", WARM + JOBS)):  # the first one creates the stores
+        budget = [f"hydra.sweeper.study_name={name}", f"hydra.sweeper.n_trials={trials}", sampler]
+        command = [sys.executable, IDLE, *overrides, *budget, "x=interval(0.0,1.0)"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    stored = optuna.load_study(study_name="idle", storage=sqlite(folder)).get_trials()
+    ends = sorted(trial.datetime_complete for trial in stored if trial.datetime_complete is not None)
+    return (ends[-1] - ends[WARM - 1]).total_seconds() / JOBS
+
+
+def jobs() -> Iterator[dict[str, Any]]:
+    """A study of jobs that do nothing beside Hydra's own compose and call, in turn; medians last."""
+    import idle
+
+    rows: list[dict[str, Any]] = []
+    for number in range(3):
+        with tempfile.TemporaryDirectory() as folder:
+            trial = trial_seconds(folder)
+            compose, call = idle.by_itself(JOBS, folder)
+        row = {"seconds a trial": trial, "compose": compose, "call": call, "ratio": trial / (compose + call)}
+        rows.append(row)
+        yield {"round": number + 1, **row}
+    yield {"round": "median", **{key: statistics.median(row[key] for row in rows) for key in rows[0]}}
 
 
 def show(name: str, measured: Iterable[dict[str, Any]]) -> None:
@@ -211,5 +247,6 @@ if __name__ == "__main__":
         "refill": lambda: map(refill, (2, 4, 8)),
         "loop": loop,
         "flat": flat,
+        "jobs": jobs,
     }
     show(what, tables[what]())

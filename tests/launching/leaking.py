@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -249,6 +250,11 @@ def leaves_a_process(payload: Any, context: JobContext) -> Outcome:
 def leaves_a_thread(payload: Any, context: JobContext) -> Outcome:
     threading.Thread(target=threading.Event().wait, daemon=True).start()
     return Complete()
+
+
+def counts_frozen(payload: Any, context: JobContext) -> Outcome:
+    """Objects that the garbage collector leaves alone."""
+    return Complete(detail=gc.get_freeze_count())
 
 
 def says_whether_interrupted(payload: float, context: JobContext) -> Outcome:

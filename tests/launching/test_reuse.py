@@ -77,6 +77,12 @@ def test_the_peak_of_memory_is_each_jobs_own(run: Run) -> None:
     assert large.peak_memory - small.peak_memory > 1 << 27
 
 
+def test_a_collection_does_not_touch_what_was_imported_before_the_job(run: Run) -> None:
+    outcome = run(leaking.counts_frozen)[1].outcome
+    assert isinstance(outcome, Complete)
+    assert outcome.detail > 1000
+
+
 @pytest.mark.parametrize(
     ("entry", "payload"),
     [

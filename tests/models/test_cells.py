@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from models.model_cases import generator
 from seqsweep.models.cells import CELLS, GRUCell, unroll, weights_of
 from seqsweep.models.explicit import ExplicitGRU, ExplicitLSTM, ExplicitRNN
-from seqsweep.models.layers import last_step, run_layers
+from seqsweep.models.layers import last_step, reverse, run_layers
 
 PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "tanh": (nn.RNN, ExplicitRNN, {}),
@@ -217,16 +217,18 @@ def test_what_follows_the_recurrent_mask_and_what_does_not() -> None:
     """The mask is on what the products read; a GRU's leak and an LSTM's cell keep all of it."""
     mask = torch.tensor([[0.0, 2.0, 2.0, 0.0]], dtype=torch.float64)
     steps = torch.randn(1, 5, 3, generator=generator(), dtype=torch.float64)
-    module = randomised(ExplicitGRU(3, 4).double())
-    w, h = weights_of(module, 0, backward=False), torch.zeros(4, dtype=torch.float64)
-    for x in steps[0]:
-        (ri, zi, ni), (rh, zh, nh) = (
-            (w[f"weight_{which}"] @ values + w[f"bias_{which}"]).chunk(3)
-            for which, values in (("ih", x), ("hh", h * mask[0]))
-        )
-        r, z = (ri + rh).sigmoid(), (zi + zh).sigmoid()
-        h = (1 - z) * torch.tanh(ni + r * nh) + z * h
-    torch.testing.assert_close(run_layers(module, steps, recurrent_masks=[mask])[0][0, -1], h)
+    for after in (True, False):
+        module = randomised(ExplicitGRU(3, 4, cell=GRUCell(reset_after=after)).double())
+        w, h = weights_of(module, 0, backward=False), torch.zeros(4, dtype=torch.float64)
+        for x in steps[0]:
+            (ri, zi, ni), (rh, zh, nh) = (
+                (w[f"weight_{which}"] @ values + w[f"bias_{which}"]).chunk(3)
+                for which, values in (("ih", x), ("hh", h * mask[0]))
+            )
+            r, z = (ri + rh).sigmoid(), (zi + zh).sigmoid()
+            before = w["weight_hh"][8:] @ (r * h * mask[0]) + w["bias_hh"][8:]
+            h = (1 - z) * torch.tanh(ni + (r * nh if after else before)) + z * h
+        torch.testing.assert_close(run_layers(module, steps, recurrent_masks=[mask])[0][0, -1], h)
 
     module = randomised(ExplicitLSTM(3, 4).double())
     w, h = weights_of(module, 0, backward=False), torch.zeros(4, dtype=torch.float64)
@@ -254,6 +256,28 @@ def test_a_mask_of_ones_changes_nothing_and_one_of_zeros_forgets_the_state(kind:
         torch.testing.assert_close(
             without[:, 1:], run_layers(single, steps[:, 1:], recurrent_masks=zeros[:1])[0]
         )
+
+
+def test_each_layer_and_direction_has_a_mask_of_its_own() -> None:
+    module, lengths = randomised(ExplicitGRU(3, 4, 2, bidirectional=True).double()), torch.tensor([5, 3])
+    steps = torch.randn(2, 5, 3, generator=generator(), dtype=torch.float64)
+    masks = list(torch.rand(4, 2, 4, generator=generator(1), dtype=torch.float64).unbind(0))
+    expected, start = steps, (torch.zeros(2, 4, dtype=torch.float64),)
+    for layer in range(2):
+        there, back = (
+            unroll(
+                module.cell,
+                weights_of(module, layer, backward=bool(backward)),
+                reverse(expected, lengths) if backward else expected,
+                start,
+                lengths=lengths,
+                mask=masks[2 * layer + backward],
+            )[0]
+            for backward in range(2)
+        )
+        expected = torch.cat([there, reverse(back, lengths)], dim=-1)
+    found, _ = run_layers(module, steps, lengths, recurrent_masks=masks)
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("kind", [*PAIRS, *NOT_IN_TORCH])

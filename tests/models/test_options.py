@@ -22,6 +22,7 @@ from seqsweep import paths
 from seqsweep.data import Batch
 from seqsweep.errors import ConfigError
 from seqsweep.models import GRU, LSTM, RNN, RecurrentModel
+from seqsweep.models.layers import last_step, run_layers
 from seqsweep.models.pooling import POOLINGS
 from seqsweep.models.recurrent import RecurrentMasks
 from seqsweep.spec import DataSpec
@@ -324,6 +325,18 @@ def test_residual_connections_by_hand(name: str) -> None:
         above = below(steps)[0] * (masks.dropout[layer] if layer < 2 else 1)
         steps = above + steps if layer else above
     torch.testing.assert_close(network(inputs, None, masks), network.head(steps[:, -1] * masks.dropout[2]))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_mask_is_put_where_it_belongs(name: str) -> None:
+    network = made(name, num_layers=2, bidirectional=True, dropout=0.4, recurrent_dropout=0.4)
+    inputs, lengths = numbers().double(), torch.tensor([6, 1, 3, 6, 2])
+    masks = network.draw_masks(Batch(inputs, torch.zeros(5), lengths), generator())
+    assert masks is not None
+    between, final = masks.dropout
+    outputs, _ = run_layers(network.recurrent, inputs, lengths, [between], recurrent_masks=masks.recurrent)
+    expected = network.head(last_step(outputs, lengths, 4) * final)
+    torch.testing.assert_close(network(inputs, lengths, masks), expected)
 
 
 def test_embedding_dropout_drops_a_token_wherever_it_stands() -> None:

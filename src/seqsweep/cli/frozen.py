@@ -14,11 +14,11 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.types import RunMode
 
 from seqsweep import paths
+from seqsweep.cli.loader import FixedLoader
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -87,9 +87,9 @@ class FrozenConf:
         shutil.rmtree(self.folder, ignore_errors=True)
         part.replace(self.folder)
 
-    def loader(self) -> ConfigLoaderImpl:
+    def loader(self) -> FixedLoader:
         """What composes from the copy."""
-        return _FrozenLoader(self._held())
+        return _loader(self._held())
 
     def compose(self) -> DictConfig:
         """The study's configuration as it was when the study began."""
@@ -108,7 +108,7 @@ class FrozenConf:
             own = _Source("main", f"file://{folder}")
             new = [source for source in sources if source.files is not None]
             *held, schema = self._held()  # Hydra wants its schemas last
-            loader = _FrozenLoader([own, *held, *new, schema])
+            loader = _loader([own, *held, *new, schema])
             overrides = [*live.hydra.overrides.hydra, *live.hydra.overrides.task]
             return _compose(loader, live.hydra.job.config_name, overrides)
 
@@ -139,20 +139,15 @@ class FrozenConf:
         return index
 
 
-class _FrozenLoader(ConfigLoaderImpl):
-    """Hydra's loader for a search path in which ``hydra.searchpath`` is expanded already."""
-
-    def __init__(self, sources: list[_Source]) -> None:
-        path = ConfigSearchPathImpl()
-        for source in sources:
-            path.append(source.provider, source.path)
-        super().__init__(path)
-
-    def _process_config_searchpath(self, *_: Any) -> None:
-        """Nothing: its folders are in the copy."""
+def _loader(sources: list[_Source]) -> FixedLoader:
+    """What composes from a search path in which ``hydra.searchpath`` is expanded already."""
+    path = ConfigSearchPathImpl()
+    for source in sources:
+        path.append(source.provider, source.path)
+    return FixedLoader(path)
 
 
-def _compose(loader: ConfigLoaderImpl, name: str | None, overrides: list[str]) -> DictConfig:
+def _compose(loader: FixedLoader, name: str | None, overrides: list[str]) -> DictConfig:
     return loader.load_configuration(name, overrides, RunMode.MULTIRUN)
 
 

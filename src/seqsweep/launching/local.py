@@ -174,7 +174,8 @@ class LocalExecutor:
     def _prepare(self) -> None:
         """Have a process ready for the next job, if jobs have one each and it costs next to no memory."""
         if self._trials_per_worker == 1 and self._forks and not self._idle:
-            self._idle.append(self._start())
+            with contextlib.suppress(OSError, EOFError):  # a server that has just died; submit will see
+                self._idle.append(self._start())
 
     def _start(self) -> _Worker:
         ours, theirs = self._processes.Pipe()

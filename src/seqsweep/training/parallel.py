@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,12 +21,14 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning.pytorch.strategies import DDPStrategy
 from torch import distributed
 
+from seqsweep import paths
 from seqsweep.tracking import MemoryTracker
 from seqsweep.training.outcomes import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from multiprocessing.process import BaseProcess
+    from pathlib import Path
     from typing import SupportsFloat
 
     from seqsweep.protocol import Outcome
@@ -120,26 +121,29 @@ class Crew:
 
 
 @contextmanager
-def crew(size: int, follow: Callable[[Place], None]) -> Iterator[Crew]:
+def crew(size: int, directory: Path, follow: Callable[[Place], None]) -> Iterator[Crew]:
     """Within the body so many processes are there; `follow`, which pickles, is what the others run."""
     if size == 1:
         yield Crew()
         return
-    with tempfile.TemporaryDirectory(prefix="seqsweep-") as folder:
-        made = Crew(Place(0, size, f"{folder}/meeting"))
-        started = [_start(follow, Place(rank, size, made.place.meeting)) for rank in range(1, size)]
-        watch = threading.Thread(target=made.watch, args=([pipe for _, pipe in started],), daemon=True)
-        watch.start()
-        try:
-            yield made
-        finally:
-            made.over.set()
-            for process, _ in started:
-                process.kill()
-                process.join()
-            watch.join()
-            for _, pipe in started:
-                pipe.close()
+    meeting = directory.absolute() / paths.STATE / "meeting"
+    meeting.parent.mkdir(exist_ok=True)
+    meeting.unlink(missing_ok=True)  # a killed attempt's
+    made = Crew(Place(0, size, str(meeting)))
+    started = [_start(follow, Place(rank, size, str(meeting))) for rank in range(1, size)]
+    watch = threading.Thread(target=made.watch, args=([pipe for _, pipe in started],), daemon=True)
+    watch.start()
+    try:
+        yield made
+    finally:
+        made.over.set()
+        for process, _ in started:
+            process.kill()
+            process.join()
+        watch.join()
+        for _, pipe in started:
+            pipe.close()
+        meeting.unlink(missing_ok=True)
 
 
 def _start(follow: Callable[[Place], None], place: Place) -> tuple[BaseProcess, connection.Connection]:

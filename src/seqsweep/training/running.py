@@ -75,7 +75,7 @@ def train(built: Built, *, context: JobContext, tracker: Tracker, goal: Goal | N
     follow = partial(_follow, built.config, goal, context.directory, context.slot)
     with (
         keeping_sigint(),
-        parallel.crew(context.slot.processes, follow) as crew,
+        parallel.crew(context.slot.processes, context.directory, follow) as crew,
         _surroundings(built, context.slot, crew.place),
     ):
         return _Run(built, context, tracker, goal, crew).outcome()
@@ -217,17 +217,17 @@ class _Run:
         data, place = self.built.data, self.crew.place
         if isinstance(data, SequenceData):
             data.part = (place.rank, place.size)
-        before, began = self.callback.progress.seconds, time.perf_counter()
-        try:
-            with place.connected(trainer.strategy.root_device):
+        with place.connected(trainer.strategy.root_device):
+            before, began = self.callback.progress.seconds, time.perf_counter()
+            try:
                 trainer.fit(self.built.task, datamodule=data, ckpt_path=resumed, weights_only=True)
-        finally:
-            seconds = time.perf_counter() - began
-            self.steps = max(first, trainer.global_step)  # 0 until Lightning has read the checkpoint
-            self.system = {
-                "system/seconds": before + seconds,
-                "system/steps_per_second": (self.steps - first) / seconds,
-            }
+            finally:
+                seconds = time.perf_counter() - began
+                self.steps = max(first, trainer.global_step)  # 0 until Lightning has read the checkpoint
+                self.system = {
+                    "system/seconds": before + seconds,
+                    "system/steps_per_second": (self.steps - first) / seconds,
+                }
 
     def _take_over(self, last: Path) -> int:
         """Take over an interrupted attempt's state; return its optimiser steps."""
