@@ -21,7 +21,7 @@ from models.model_cases import NUMBERS, TOKENS, generator, numbers, tokens
 from seqsweep import paths
 from seqsweep.data import Batch
 from seqsweep.errors import ConfigError
-from seqsweep.models import GRU, LSTM, RNN, RecurrentModel
+from seqsweep.models import GRU, LSTM, RNN, RecurrentModel, Seq2Seq
 from seqsweep.models.layers import last_step, run_layers
 from seqsweep.models.pooling import POOLINGS
 from seqsweep.models.recurrent import RecurrentMasks
@@ -503,12 +503,12 @@ def test_what_does_not_suit_is_refused_by_name(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_configuration_lists_every_option_with_its_default(name: str) -> None:
+@pytest.mark.parametrize(("name", "model"), [*MODELS.items(), ("seq2seq", Seq2Seq)])
+def test_the_configuration_lists_every_option_with_its_default(name: str, model: Any) -> None:
     file = paths.shipped("conf") / "model" / f"{name}.yaml"
     node = yaml.safe_load(file.read_text())
-    assert node.pop("_target_") == f"seqsweep.models.{name.upper()}"
+    assert node.pop("_target_") == f"seqsweep.models.{model.__name__}"
     assert node.pop("_partial_") is True
-    parameters = list(inspect.signature(MODELS[name]).parameters.values())
+    parameters = list(inspect.signature(model).parameters.values())
     assert parameters[0].name == "spec"
     assert node == {parameter.name: parameter.default for parameter in parameters[1:]}

@@ -147,10 +147,18 @@ class Decoder(nn.Module):
         steps = apply_mask(self.embedding(tokens), first)  # batch x time x embedding
         if self.input_feeding:
             steps = torch.cat([steps, state.attentional.unsqueeze(1)], dim=-1)
-        hidden, recurrent = run_layers(self.recurrent, steps, None, between, state.recurrent)
+        hidden, recurrent = run_layers(
+            self.recurrent, steps, masks=between, state=state.recurrent, explicit=self._explicit(steps)
+        )
         contexts, weights = self.attention(hidden, source.keys, source.memory, source.mask)
         attentional = torch.tanh(self.combine(torch.cat([hidden, contexts], dim=-1)))
         return Decoded(self.output(attentional), weights, DecoderState(recurrent, attentional[:, -1]))
+
+    def _explicit(self, steps: Tensor) -> bool:
+        """Whether these steps are better off without a kernel."""
+        # a CPU's LSTM kernel needs twice the loop's time to go back through single steps
+        single = steps.shape[1] == 1 and torch.is_grad_enabled()
+        return single and self.recurrent.mode == "LSTM" and steps.device.type == "cpu"
 
 
 def joined(steps: Sequence[Decoded]) -> Decoded:
