@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from models.model_cases import generator
 from seqsweep.models.attention import ATTENTIONS, AdditiveAttention, Attention
 
-
 FORMS = [name for name in ATTENTIONS if name != "none"]
 
 
