@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from seqsweep.cli import main
 from seqsweep.cli.foreign import batch_size, check_stores
 from seqsweep.errors import ConfigError, StoreError
+from seqsweep.launching import mounts
 from seqsweep.launching.devices import count_cores
 
 OURS = {"_target_": "hydra_plugins.seqsweep.launcher.SeqsweepLauncher", "workers": "auto"}
@@ -49,7 +51,9 @@ def test_a_size_that_is_none_is_refused() -> None:
 
 
 def test_our_launcher_has_no_batches() -> None:
-    with pytest.raises(ConfigError, match=r"hydra.sweeper.batch_size=4: expected null with hydra/launcher=seq"):
+    with pytest.raises(
+        ConfigError, match=r"hydra.sweeper.batch_size=4: expected null with hydra/launcher=seq"
+    ):
         size(OURS, 4)
 
 
@@ -78,3 +82,19 @@ def test_on_one_machine_they_may_be_there(launcher: dict[str, object]) -> None:
 
 def test_servers_and_local_files_are_welcome_everywhere() -> None:
     check_stores({"_target_": SUBMITIT + "SlurmLauncher"}, {STUDY: None, RECORD: Path("/local/a.db")}, MOUNTS)
+
+
+def test_such_a_study_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    here, table = tmp_path / "here", tmp_path / "mountinfo"
+    here.mkdir()
+    table.write_text(f"31 22 0:46 /export {here} rw,relatime - nfs4 server:/export rw\n")
+    monkeypatch.setattr(mounts, "TABLE", table)
+    monkeypatch.setenv("SEQSWEEP_HOME", str(here))
+    assert main(["sweep", "digits", "hydra/launcher=submitit_slurm"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"seqsweep: {STUDY}: {here}/optuna.db is on a network file system (nfs4)")
+    assert len(said.splitlines()) == 1
+    assert list(here.iterdir()) == []

@@ -30,7 +30,9 @@ ONE, TWO = ("loss",), ("loss", "size")
     ],
     ids=repr,
 )
-def test_what_a_function_returns(returned: object, metrics: tuple[str, ...], values: tuple[float, ...]) -> None:
+def test_what_a_function_returns(
+    returned: object, metrics: tuple[str, ...], values: tuple[float, ...]
+) -> None:
     assert values_of(returned, metrics) == Complete(values)
 
 

@@ -172,7 +172,9 @@ class Fragile(Recorder):
         return returned
 
 
-def test_a_job_that_kills_its_worker_costs_the_others_of_its_batch_nothing(executor: Any, submit: Any) -> None:
+def test_a_job_that_kills_its_worker_costs_the_others_of_its_batch_nothing(
+    executor: Any, submit: Any
+) -> None:
     executor._launcher.__class__ = Fragile
     for trial, value in enumerate((11, 13, 12)):
         submit(trial, bar, bar=value)

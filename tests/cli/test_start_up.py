@@ -60,7 +60,7 @@ import sys
 @hydra.main(version_base="1.3", config_path=None, config_name="config")
 def app(config):
     print(config.hydra_free if "hydra_free" in config else "plain")
-    print("MODULES", *(set(sys.modules) & {"torch", "lightning", "mlflow", "optuna"}))
+    print("MODULES", *(set(sys.modules) & {"torch", "lightning", "mlflow", "optuna", "seqsweep"}))
 
 from hydra.core.config_store import ConfigStore
 ConfigStore.instance().store(name="config", node={"hydra_free": "untouched"})

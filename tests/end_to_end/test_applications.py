@@ -82,10 +82,7 @@ def test_a_plain_script_sweeps_prunes_and_goes_on(app: Path) -> None:
         trial = stored[int(child.data.tags["seqsweep.trial"])]
         assert child.data.params["x"] == str(trial.params["x"])
         assert child.data.metrics["objective"] == trial.intermediate_values[trial.last_step]
-        assert (
-            child.info.status
-            == {"complete": "FINISHED", "pruned": "KILLED"}[trial.state.name.lower()]
-        )
+        assert child.info.status == {"complete": "FINISHED", "pruned": "KILLED"}[trial.state.name.lower()]
 
 
 def test_failures_do_not_end_the_study(app: Path) -> None:
@@ -161,6 +158,7 @@ app()
 """
 
 
+@pytest.mark.real
 def test_a_function_may_return_a_mapping_or_a_sequence(app: Path) -> None:
     (app / "app.py").write_text(SEVERAL)
     done = run(

@@ -17,7 +17,7 @@ class SeqsweepSearchPath(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Called by Hydra while it sets up its search path."""
         paths = sys.modules.get("seqsweep.paths")
-        if paths is None:  # our own application has imported it; others need not pay for it
+        if paths is None:  # our own application has imported it by now; no other shall pay for it
             return
         shipped = paths.shipped
         main = [entry.path for entry in search_path.get_path() if entry.provider == "main"]

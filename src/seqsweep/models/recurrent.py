@@ -50,7 +50,8 @@ class RecurrentModel(Model):
     The layers run on PyTorch's kernels wherever the options allow, and else as a
     loop over cells (`seqsweep.models.cells`) that gives the same results: always
     with `layer_norm`, `explicit_loop` or a GRU's ``reset_after=False``; in training
-    with `recurrent_dropout`; and on padded sequences when a state is carried.
+    with `recurrent_dropout`; on padded sequences when a state is carried; and with an
+    LSTM's `projection_size` on a CPU.
 
     Raises:
         ConfigError: an argument is out of its range, or does not suit the data.
