@@ -12,16 +12,20 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from seqsweep import paths
+from seqsweep.cli import loader
 from seqsweep.cli.loader import FixedLoader
 
-OURS = ["hydra/sweeper=seqsweep", "hydra/launcher=seqsweep"]
-CHOICES = [
+JOBS = [
     [],
     ["model=lstm", "model.hidden_size=7"],
-    ["model=gru", "optimizer.lr=0.5", "+extra.key=3"],
+    ["optimizer.lr=0.5", "model=lstm", "+extra.key=3"],
     ["model=gru", "~scheduler"],
-    ["data=scan_simple", "model=seq2seq", "hydra.sweeper.n_trials=3"],
-    ["model=lstm", "model.hidden_size=8", "hydra/launcher=basic"],
+    ["model=gru", "~model.dropout", "++model.more={a: 1}"],
+    ["data=scan_simple", "model=seq2seq", "seed=3"],
+    ["model=lstm", "model.hidden_size='${oc.env:HOME}'"],
+    ["+optimizer@second=adam", "second.lr=0.25"],
+    ["model={hidden_size: 5}"],
+    ["hydra.job.name=other", "model=lstm"],
 ]
 
 
@@ -36,38 +40,57 @@ def fixed(hydras: ConfigLoader) -> FixedLoader:
     return FixedLoader(hydras.get_search_path())
 
 
+@pytest.fixture
+def master(hydras: ConfigLoader) -> DictConfig:
+    overrides = ["hydra/sweeper=seqsweep", "hydra/launcher=seqsweep", "hydra.verbose=true", "model=rnn"]
+    return hydras.load_configuration("train", overrides, RunMode.MULTIRUN)
+
+
 def text(config: DictConfig) -> str:
     return OmegaConf.to_yaml(config)  # nothing resolved: two looks at the clock differ
 
 
-def compose(loader: ConfigLoader, overrides: list[str]) -> DictConfig:
-    return loader.load_configuration("train", [*OURS, *overrides], RunMode.MULTIRUN)
-
-
-def test_it_composes_what_hydra_composes_in_whatever_order(hydras: ConfigLoader, fixed: FixedLoader) -> None:
-    expected = [compose(hydras, overrides) for overrides in CHOICES]
-    order = [0, 1, 2, 3, 4, 5, 5, 3, 1, 0, 4, 2]
-    for i in order:
-        made = compose(fixed, CHOICES[i])
+def test_it_composes_what_hydra_composes_in_whatever_order(
+    hydras: ConfigLoader, fixed: FixedLoader, master: DictConfig
+) -> None:
+    folder = master.hydra.run.dir  # has the time in it, and is resolved once for all
+    expected = [hydras.load_sweep_config(master, job) for job in JOBS]
+    for i in [*range(len(JOBS)), *reversed(range(len(JOBS)))]:
+        made = fixed.load_sweep_config(master, JOBS[i])
         assert text(made) == text(expected[i])
-        assert OmegaConf.get_type(made.hydra, "sweeper") == OmegaConf.get_type(expected[i].hydra, "sweeper")
-        made.model.hidden_size = 1000  # whoever has it may change it
+        assert OmegaConf.is_struct(made)
+        assert OmegaConf.get_type(made.hydra, "job") == OmegaConf.get_type(expected[i].hydra, "job")
+        assert made.hydra.run.dir == expected[i].hydra.run.dir == folder
+        made.seed = 1000  # whoever has it may change it
 
 
-@pytest.mark.parametrize("wrong", ["modl=gru", "model=grv", "model.hiden_size=3", "hydra.sweeper.n_trials=x"])
-def test_it_refuses_what_hydra_refuses(hydras: ConfigLoader, fixed: FixedLoader, wrong: str) -> None:
-    compose(fixed, [])
+WRONG = ["modl=gru", "model=grv", "model.hiden_size=3", "hydra.job.num=x", "+seed=1", "~no", "model=gru,lstm"]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_it_refuses_what_hydra_refuses(
+    hydras: ConfigLoader, fixed: FixedLoader, master: DictConfig, wrong: str
+) -> None:
     with pytest.raises(HydraException) as hydras_own:
-        compose(hydras, [wrong])
+        hydras.load_sweep_config(master, [wrong])
     with pytest.raises(HydraException) as ours:
-        compose(fixed, [wrong])
+        fixed.load_sweep_config(master, [wrong])
     assert type(ours.value) is type(hydras_own.value)
     assert str(ours.value) == str(hydras_own.value)
-    assert text(compose(fixed, [])) == text(compose(hydras, []))
 
 
-def test_it_crosses_processes_without_what_it_keeps(fixed: FixedLoader) -> None:
+def test_it_keeps_the_latest_choices_only(
+    fixed: FixedLoader, master: DictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "KEPT", 2)
+    for model in ("gru", "lstm", "rnn"):
+        fixed.load_sweep_config(master, [f"model={model}"])
+    assert [key[-1] for key in fixed._composed] == ["model=lstm", "model=rnn"]
+
+
+def test_it_crosses_processes_without_what_it_keeps(fixed: FixedLoader, master: DictConfig) -> None:
     small = len(pickle.dumps(fixed))
-    made = compose(fixed, [])
+    made = fixed.load_sweep_config(master, ["model=lstm"])
     assert len(pickle.dumps(fixed)) == small
-    assert text(compose(pickle.loads(pickle.dumps(fixed)), [])) == text(made)
+    again = pickle.loads(pickle.dumps(fixed)).load_sweep_config(master, ["model=lstm"])
+    assert text(again) == text(made)

@@ -8,8 +8,16 @@ from hydra.test_utils.launcher_common_tests import (
     IntegrationTestSuite,
     LauncherTestSuite,
 )
+from hydra.version import VersionBase
+from packaging.version import Version
 
 WORKERS = "hydra.launcher.workers=2"
+
+
+@pytest.fixture(autouse=True)
+def version_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suites expect an application that names no version, whatever ran before in this process."""
+    monkeypatch.setattr(VersionBase.instance(), "version_base", Version("1.1"))
 
 
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("seqsweep", [WORKERS])])

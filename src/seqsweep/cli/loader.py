@@ -3,49 +3,61 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
 
-if TYPE_CHECKING:
-    from hydra._internal.config_repository import IConfigRepository
-    from hydra.core.config_search_path import ConfigSearchPath
-    from hydra.core.default_element import ResultDefault
-    from hydra.core.override_parser.types import Override
-    from omegaconf import DictConfig
+KEPT = 64
+"""Choices of files whose composed configurations are kept; each takes about a megabyte."""
 
 
 class FixedLoader(ConfigLoaderImpl):
-    """Composes what Hydra's own loader composes, in a third of its time.
+    """Composes for a job what Hydra's own loader composes, in an eighth of its time.
 
-    Hydra reads and merges every file anew for each job. Here a file is read once, and
-    what the same choice of files merges to is kept; a job's overrides are applied to a
-    copy. ``hydra.searchpath`` is not followed: its folders are expected in the search path.
+    Hydra reads and merges all files anew for each job. Here that is done once for a
+    choice of files, and a job's values are set in a copy of it. ``hydra.searchpath`` is
+    not followed: its folders are expected in the search path.
     """
 
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
-        self._read: CachingConfigRepository | None = None
-        self._merged: dict[str, DictConfig] = {}
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_read": None, "_merged": {}}  # what is kept can be made again
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FixedLoader, (self.config_search_path,)  # all else is made again from it
 
-    def _parse_overrides_and_create_caching_repo(
-        self, config_name: str | None, overrides: list[str]
-    ) -> tuple[list[Override], CachingConfigRepository]:
-        if self._read is None:
-            self._read = CachingConfigRepository(self.repository)
-        return OverridesParser.create().parse_overrides(overrides=overrides), self._read
+    def _process_config_searchpath(self, *_: Any) -> None:
+        """Nothing: its folders are in the search path."""
 
-    def _compose_config_from_defaults_list(
-        self, defaults: list[ResultDefault], repo: IConfigRepository
-    ) -> DictConfig:
-        files = repr(defaults)
-        if files not in self._merged:
-            # Merging takes nodes over from the files as they were read, and changes them.
-            once = CachingConfigRepository(self.repository)
-            self._merged[files] = super()._compose_config_from_defaults_list(defaults, once)
-        return copy.deepcopy(self._merged[files])
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """The configuration of one job: `master_config`'s own overrides of Hydra, and these."""
+        parsed = OverridesParser.create().parse_overrides(overrides=sweep_overrides)
+        if any(override.is_hydra_override() or override.is_sweep_override() for override in parsed):
+            return super().load_sweep_config(master_config, sweep_overrides)
+        chosen, values = [], []
+        for line, override in zip(sweep_overrides, parsed, strict=True):
+            of_a_group = self.repository.group_exists(override.key_or_group)
+            if of_a_group and not isinstance(override.value(), dict):
+                chosen.append(line)
+            else:
+                values.append(override)
+        config = copy.deepcopy(self._with_files(master_config, chosen))
+        self._apply_overrides_to_config(values, config)
+        config.hydra.overrides.task = list(sweep_overrides)
+        naming = config.hydra.job.config.override_dirname
+        config.hydra.job.override_dirname = get_overrides_dirname(
+            parsed, naming.exclude_keys, naming.item_sep, naming.kv_sep
+        )
+        OmegaConf.copy_cache(from_config=master_config, to_config=config)
+        return config
+
+    def _with_files(self, master: DictConfig, chosen: list[str]) -> DictConfig:
+        key = (str(master.hydra.job.config_name), *master.hydra.overrides.hydra, *chosen)
+        if key not in self._composed:
+            while len(self._composed) >= KEPT:
+                del self._composed[next(iter(self._composed))]
+            self._composed[key] = super().load_sweep_config(master, chosen)
+        return self._composed[key]
