@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -42,7 +44,7 @@ def fixed(hydras: ConfigLoader) -> FixedLoader:
 
 @pytest.fixture
 def master(hydras: ConfigLoader) -> DictConfig:
-    overrides = ["hydra/sweeper=seqsweep", "hydra/launcher=seqsweep", "hydra.verbose=true", "model=rnn"]
+    overrides = ["hydra/sweeper=seqsweep", "hydra/launcher=seqsweep", "hydra.sweep.subdir=${hydra.job.num}"]
     return hydras.load_configuration("train", overrides, RunMode.MULTIRUN)
 
 
@@ -91,6 +93,10 @@ def test_it_keeps_the_latest_choices_only(
 def test_it_crosses_processes_without_what_it_keeps(fixed: FixedLoader, master: DictConfig) -> None:
     small = len(pickle.dumps(fixed))
     made = fixed.load_sweep_config(master, ["model=lstm"])
-    assert len(pickle.dumps(fixed)) == small
-    again = pickle.loads(pickle.dumps(fixed)).load_sweep_config(master, ["model=lstm"])
+    data = pickle.dumps(fixed)
+    assert len(data) == small
+    again = pickle.loads(data).load_sweep_config(master, ["model=lstm"])
     assert text(again) == text(made)
+    # a launcher's worker reads it before Hydra has been set up there
+    code = "import pickle, sys; pickle.loads(sys.stdin.buffer.read())"
+    subprocess.run([sys.executable, "-c", code], input=data, check=True)

@@ -26,8 +26,10 @@ class FixedLoader(ConfigLoaderImpl):
         super().__init__(search_path)
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return FixedLoader, (self.config_search_path,)  # all else is made again from it
+    def __getstate__(self) -> dict[str, Any]:
+        # What is kept can be made again. The rest cannot: where a launcher's worker reads this, Hydra may not
+        # have found its plugins yet, without which a loader cannot be built.
+        return self.__dict__ | {"_composed": {}}
 
     def _process_config_searchpath(self, *_: Any) -> None:
         """Nothing: its folders are in the search path."""
@@ -55,7 +57,8 @@ class FixedLoader(ConfigLoaderImpl):
         return config
 
     def _with_files(self, master: DictConfig, chosen: list[str]) -> DictConfig:
-        key = (str(master.hydra.job.config_name), *master.hydra.overrides.hydra, *chosen)
+        ours: Any = OmegaConf.to_container(master.hydra.overrides.hydra)  # as they are written, unresolved
+        key = (str(master.hydra.job.config_name), *ours, *chosen)
         if key not in self._composed:
             while len(self._composed) >= KEPT:
                 del self._composed[next(iter(self._composed))]
