@@ -8,7 +8,6 @@ from typing import Any
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 KEPT = 64
@@ -27,8 +26,10 @@ class FixedLoader(ConfigLoaderImpl):
         super().__init__(search_path)
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _remade, (self.config_search_path,)  # all else follows from it
+    def __getstate__(self) -> dict[str, Any]:
+        # What is kept can be made again. The rest cannot: where a launcher's worker reads this, Hydra may not
+        # have found its plugins yet, and a source holds the store of the driver's own configurations.
+        return self.__dict__ | {"_composed": {}}
 
     def _process_config_searchpath(self, *_: Any) -> None:
         """Nothing: its folders are in the search path."""
@@ -63,9 +64,3 @@ class FixedLoader(ConfigLoaderImpl):
                 del self._composed[next(iter(self._composed))]
             self._composed[key] = super().load_sweep_config(master, chosen)
         return self._composed[key]
-
-
-def _remade(search_path: ConfigSearchPath) -> FixedLoader:
-    """A loader in another process, where Hydra may not have found its plugins yet: a source is one."""
-    Plugins.instance()
-    return FixedLoader(search_path)
