@@ -183,7 +183,7 @@ class LocalExecutor:
             target=worker.run, args=(theirs, self._trials_per_worker, self._preload), name="seqsweep-worker"
         )
         with _without_main():
-            process.start()
+            _launch(process)
         theirs.close()  # so that its end closes with the process
         return _Worker(process, ours)
 
@@ -280,6 +280,18 @@ def _without_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+def _launch(process: BaseProcess) -> None:
+    """Start it. That the warm server has been killed may show only here; the next try makes a new one."""
+    for _ in range(10):
+        try:
+            process.start()
+        except (EOFError, ConnectionError):
+            time.sleep(0.1)  # until the system counts the server as dead, too
+        else:
+            return
+    process.start()
 
 
 def _kill(process: BaseProcess) -> None:

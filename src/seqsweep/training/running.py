@@ -243,17 +243,20 @@ class _Run:
         if isinstance(outcome, Interrupted):
             self.tracker.flush()
             return
-        self.tracker.log_metrics(self.system, self.steps)
+        # A study may let it go on with nothing beside it: then these are not its last words.
+        again = isinstance(outcome, Infeasible) and outcome.memory
         progress = self.callback.progress
-        if progress.best is not None:
+        if not again:
             best = {f"best/{name}": value for name, value in progress.best_metrics.items()}
+            self.tracker.log_metrics(self.system, self.steps)
             self.tracker.log_metrics(best, progress.best_step)
+        if progress.best is not None:
             self.tracker.log_artifact(self.directory / folder.BEST)
         self.tracker.end(STATES[type(outcome)])
         self.tracker.flush()
         # only now: whoever finds the outcome finds the whole record too
         folder.write_outcome(self.directory, outcome, self.built.config)
-        if self.built.keep_checkpoints == "best":
+        if self.built.keep_checkpoints == "best" and not again:
             (self.directory / folder.LAST).unlink(missing_ok=True)
 
 
