@@ -142,7 +142,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="10 lines, expected 4182"):
         Scan(root=tmp_path).setup()
     path.write_bytes(b"IN: jump\xff OUT: I_JUMP\n")
-    with pytest.raises(DataError, match=r"not UTF-8 text \(byte 8\)"):
+    with pytest.raises(DataError, match=r"line 1: not utf-8 text \(byte 0xff\)"):
         Scan(root=tmp_path).setup()
 
 

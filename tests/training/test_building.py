@@ -103,7 +103,7 @@ def test_missing_files_are_a_data_error(tmp_path: Path) -> None:
 
 def test_a_task_that_does_not_suit_the_data() -> None:
     with pytest.raises(
-        ConfigError, match=r"^task\._target_=seqsweep\.tasks\.Seq2Seq: expected model=seq2seq"
+        ConfigError, match=r"^task\._target_=seqsweep\.tasks\.Seq2Seq: expected task=classification"
     ):
         build(config(task={"_target_": "seqsweep.tasks.Seq2Seq", "_partial_": True}))
 

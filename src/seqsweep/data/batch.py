@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from seqsweep.data.jagged import Jagged
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
@@ -16,9 +18,11 @@ class Batch:
     """
 
     inputs: Tensor
-    """(batch, time, features) float32, or (batch, time) int64 tokens."""
+    """(batch, time, features) float32, or (batch, time) int64 tokens, or (batch, time, 1 + characters)
+    int64 words and their spelling."""
     targets: Tensor
-    """(batch,) int64 classes or float32 values, or (batch, target time) int64 tokens."""
+    """(batch,) int64 classes, (batch, values) float32, (batch, target time) int64 tokens, or
+    (batch, target time, values)."""
     lengths: Tensor | None = None
     """(batch,) int64, the true steps of each input; None means that all steps are true."""
     target_lengths: Tensor | None = None
@@ -53,25 +57,29 @@ class Batch:
         )
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Examples:
     """All examples of one split as tensors in memory, first dimension the example.
 
-    `lengths` and `target_lengths` say how much of a padded row is true. Real
-    inputs may be kept as small integers: a batch then holds ``inputs / divisor``
-    as float32, so that images need a quarter of the memory.
+    Either dense, with `lengths` and `target_lengths` saying how much of a padded row
+    is true, or `Jagged`, which knows that itself. Numbers may be kept in small types:
+    integers become int64 in a batch, or with a `divisor` ``inputs / divisor`` as
+    float32, so that images need a quarter of the memory.
     """
 
-    inputs: Tensor
+    inputs: Tensor | Jagged
     """(examples, time, features), or (examples, time) tokens."""
-    targets: Tensor
-    """(examples,), or (examples, target time) tokens."""
+    targets: Tensor | Jagged
+    """(examples, ...), or (examples, target time) tokens."""
     lengths: Tensor | None = None
     target_lengths: Tensor | None = None
     divisor: float | None = None
     """What integer inputs of (examples, time, features) are divided by."""
 
     def __post_init__(self) -> None:
+        for name, column in (("lengths", self.inputs), ("target_lengths", self.targets)):
+            if isinstance(column, Jagged) and not column.even:
+                object.__setattr__(self, name, column.lengths)
         for name in ("targets", "lengths", "target_lengths"):
             column = getattr(self, name)
             if column is not None and len(column) != len(self.inputs):
@@ -79,20 +87,34 @@ class Examples:
 
     def __len__(self) -> int:
         """How many examples there are."""
-        return self.inputs.shape[0]
+        return len(self.inputs)
 
     @property
     def cost(self) -> Tensor | None:
         """(examples,) steps that padding is saved on: target lengths, else lengths; None without padding."""
         return self.lengths if self.target_lengths is None else self.target_lengths
 
+    @property
+    def bytes(self) -> int:
+        """The memory that inputs and targets take."""
+        tables = [side.values if isinstance(side, Jagged) else side for side in (self.inputs, self.targets)]
+        return sum(table.nbytes for table in tables)
+
     def between(self, start: int, stop: int) -> Examples:
         """The examples from `start` up to, not including, `stop`: views, nothing is copied."""
+        return self._some(slice(start, stop))
+
+    def take(self, index: Tensor) -> Examples:
+        """The examples at `index`, in its order; of what is jagged nothing is copied."""
+        return self._some(index)
+
+    def to(self, device: torch.device | str) -> Examples:
+        """The same on `device`, where batches are then cut."""
         return Examples(
-            self.inputs[start:stop],
-            self.targets[start:stop],
-            None if self.lengths is None else self.lengths[start:stop],
-            None if self.target_lengths is None else self.target_lengths[start:stop],
+            self.inputs.to(device),
+            self.targets.to(device),
+            None if self.lengths is None else self.lengths.to(device),
+            None if self.target_lengths is None else self.target_lengths.to(device),
             self.divisor,
         )
 
@@ -108,28 +130,42 @@ class Examples:
         weight = of * self._true_targets(own) / self._true_targets(index)
         return replace(self.cut(own if len(own) else index[:1]), weight=weight)
 
+    def cut(self, index: Tensor) -> Batch:
+        """The batch of the examples at `index` (batch,) int64, trimmed to their longest true length."""
+        index = index.to((self.inputs.starts if isinstance(self.inputs, Jagged) else self.inputs).device)
+        lengths = None if self.lengths is None else self.lengths.index_select(0, index)
+        target_lengths = None if self.target_lengths is None else self.target_lengths.index_select(0, index)
+        inputs = _widened(_rows(self.inputs, lengths, index), self.divisor)
+        targets = _widened(_rows(self.targets, target_lengths, index))
+        return Batch(inputs, targets, lengths, target_lengths)
+
+    def _some(self, index: slice | Tensor) -> Examples:
+        return Examples(
+            self.inputs[index],
+            self.targets[index],
+            None if self.lengths is None else self.lengths[index],
+            None if self.target_lengths is None else self.target_lengths[index],
+            self.divisor,
+        )
+
     def _true_targets(self, index: Tensor) -> int:
         """How many, up to a factor that is the same for all rows."""
         return len(index) if self.target_lengths is None else int(self.target_lengths[index].sum())
 
-    def cut(self, index: Tensor) -> Batch:
-        """The batch of the examples at `index` (batch,) int64, trimmed to their longest true length."""
-        lengths = None if self.lengths is None else self.lengths.index_select(0, index)
-        target_lengths = None if self.target_lengths is None else self.target_lengths.index_select(0, index)
-        inputs = _trimmed(self.inputs, lengths).index_select(0, index)
-        if self.divisor is not None:
-            inputs = inputs.to(torch.float32).div_(self.divisor)
-        return Batch(
-            inputs,
-            _trimmed(self.targets, target_lengths).index_select(0, index),
-            lengths,
-            target_lengths,
-        )
+
+def _rows(column: Tensor | Jagged, lengths: Tensor | None, index: Tensor) -> Tensor:
+    """The rows at `index`, without the steps that are padding in all of them."""
+    if isinstance(column, Jagged):
+        return column.padded(index)
+    trimmed = column if lengths is None else column[:, : int(lengths.max())]
+    return trimmed.index_select(0, index)
 
 
-def _trimmed(padded: Tensor, lengths: Tensor | None) -> Tensor:
-    """`padded` without the steps that are padding in all the rows that `lengths` (batch,) is about."""
-    return padded if lengths is None else padded[:, : int(lengths.max())]
+def _widened(table: Tensor, divisor: float | None = None) -> Tensor:
+    """Integers as int64, or divided as float32; other numbers as float32."""
+    if divisor is not None:
+        return table.to(torch.float32).div_(divisor)
+    return table.to(torch.float32 if table.is_floating_point() else torch.int64)
 
 
 def _true_steps(padded: Tensor, lengths: Tensor | None) -> Tensor:

@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 
 
 def find(folder: Path, name: str) -> Path | None:
-    """`name` in `folder`, or its gzipped form; None where there is neither."""
+    """The file or folder `name` in `folder`, or its gzipped form; None where there is neither."""
     for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
+        if path.exists():
             return path
     return None
+
+
+def under(path: Path) -> list[Path]:
+    """The file, or all files in the folder, in the order of their names."""
+    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
 
 
 def require(folder: Path, name: str, origin: str) -> Path:
@@ -47,9 +52,24 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def read_lines(path: Path) -> list[str]:
-    """The file's lines, unpacked if need be, as UTF-8 text. Raises DataError where that fails."""
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """The file's text, unpacked if need be, without a byte-order mark. Raises DataError where that fails."""
+    raw = read_bytes(path)
     try:
-        return read_bytes(path).decode("utf-8").splitlines()
+        return raw.decode(encoding).removeprefix("\ufeff")
+    except LookupError as error:
+        raise DataError(
+            f"data.encoding={encoding}: expected the name of an encoding, such as utf-8 or latin-1"
+        ) from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from error
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}, line {line}: not {encoding} text (byte 0x{raw[error.start]:02x}); if it is Latin-1, "
+            "data.encoding=latin-1 reads it"
+        ) from error
+
+
+def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
+    """The file's lines, as `read_text` has them."""
+    lines = read_text(path, encoding).replace("\r\n", "\n").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
 from lightning.pytorch import LightningDataModule
 
 from seqsweep import checks, paths
@@ -12,6 +13,7 @@ from seqsweep.data.batches import Batches
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from seqsweep.data.batch import Examples
     from seqsweep.spec import DataSpec
@@ -53,6 +55,14 @@ class SequenceData(LightningDataModule):
         """(k, n): training sees the kth of n parts of each batch, k from 0, as one of n processes."""
         self._splits: Splits | None = None
 
+    @property
+    def fitted(self) -> Mapping[str, Any]:
+        """What the training part taught and predictions need again, as JSON has it."""
+        return {}
+
+    def use(self, fitted: Mapping[str, Any]) -> None:
+        """Take what a run was trained with in place of learning anew."""
+
     def load(self) -> Splits:
         """The data set. Raises DataError where a file is missing or malformed."""
         raise NotImplementedError(f"{type(self).__name__} must override load()")
@@ -79,19 +89,31 @@ class SequenceData(LightningDataModule):
             "test": len(splits.test),
         }
 
+    def summary(self) -> str:
+        """The data's name and the size of each part, in one line."""
+        sizes = {part: len(getattr(self.splits, part)) for part in ("train", "val", "test")}
+        return f"{self.spec.name}: {', '.join(f'{size:,} {part}' for part, size in sizes.items())}"
+
     def setup(self, stage: str | None = None) -> None:
         """Load the data, once, whatever the `stage`."""
         self._splits = self.splits
 
     def train_dataloader(self) -> Batches:
         """Batches of the training part, shuffled by (seed, epoch)."""
-        train = self.splits.train
+        train = self.placed(self.splits.train)
         return Batches(train, self.batch_size, shuffle=True, seed=self.seed, part=self.part)
 
     def val_dataloader(self) -> Batches:
         """Batches of the validation part, in order."""
-        return Batches(self.splits.val, self.eval_batch_size)
+        return Batches(self.placed(self.splits.val), self.eval_batch_size)
 
     def test_dataloader(self) -> Batches:
         """Batches of the test part, in order."""
-        return Batches(self.splits.test, self.eval_batch_size)
+        return Batches(self.placed(self.splits.test), self.eval_batch_size)
+
+    def placed(self, examples: Examples) -> Examples:
+        """The examples on the trainer's device, if it has a memory of its own that they leave mostly free."""
+        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        if device.type != "cuda" or examples.bytes > torch.cuda.mem_get_info(device)[0] // 4:
+            return examples
+        return examples.to(device)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from seqsweep.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seqsweep.data.records import Records
 
 
 def holdout(count: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,3 +61,47 @@ def _quotas(counts: np.ndarray, size: int) -> np.ndarray:
     left = size - int(quotas.sum())
     quotas[np.argsort(-remainders, kind="stable")[:left]] += 1
     return quotas
+
+
+def divide(
+    records: Records, shares: Mapping[str, float], *, by: str = "row", seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Hold parts out of `records`: the indices of each part, ascending, and of ``train``, the rest.
+
+    Every record is in exactly one part. A part is its share of all, rounded, and at least one.
+
+    Args:
+        records: what is divided.
+        shares: of each part, in the order they are held out in.
+        by: ``row`` draws records, each class in proportion; ``group`` draws whole groups;
+            ``time`` takes the last records, the first part the very last ones.
+        seed: of the draw.
+
+    Raises:
+        ValueError: there are too few records or groups for so many parts, or no groups at all.
+
+    """
+    groups = records.grouped() if by == "group" else None
+    if by == "group" and groups is None:
+        raise ValueError("split_by=group: expected groups, and nothing here says what they are")
+    units = len(records) if groups is None else int(groups.max()) + 1
+    sizes = {part: max(1, round(share * units)) for part, share in shares.items()}
+    if sum(sizes.values()) >= units:
+        what = "examples" if groups is None else "groups"
+        raise ValueError(
+            f"{units} {what} are too few to hold out {', '.join(f'{n} for {p}' for p, n in sizes.items())}"
+        )
+    strata = records.strata() if by == "row" else None
+    parts, rest = {}, np.arange(units)
+    for part, size in sizes.items():
+        if by == "time":
+            kept, held = np.arange(len(rest) - size), np.arange(len(rest) - size, len(rest))
+        elif strata is not None:
+            kept, held = stratified_holdout(strata[rest], size, seed)
+        else:
+            kept, held = holdout(len(rest), size, seed)
+        parts[part], rest = rest[held], rest[kept]
+    parts["train"] = rest
+    if groups is None:
+        return parts
+    return {part: np.flatnonzero(np.isin(groups, own)) for part, own in parts.items()}

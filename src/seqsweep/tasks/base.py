@@ -11,9 +11,12 @@ from torch import nn
 from torch.func import functional_call
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+from seqsweep.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from matplotlib.figure import Figure
     from torch import Tensor
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
@@ -45,9 +48,11 @@ class Task(LightningModule):
 
     """
 
-    metrics: ClassVar[tuple[str, ...]]
+    kind: ClassVar[str]
+    """The kind of data that the task is for, one of `seqsweep.spec.KINDS`."""
+    metrics: tuple[str, ...]
     """The validation metrics that the task logs, as they stand in `Trainer.callback_metrics`."""
-    monitor: ClassVar[tuple[str, Literal["minimize", "maximize"]]]
+    monitor: tuple[str, Literal["minimize", "maximize"]]
     """The metric that says how good a run is unless a study says otherwise, and which way."""
 
     def __init__(
@@ -58,6 +63,11 @@ class Task(LightningModule):
         scheduler: SchedulerFactory | None = None,
     ) -> None:
         super().__init__()
+        if spec.kind != self.kind:
+            raise ConfigError(
+                f"_target_=seqsweep.tasks.{type(self).__name__}: expected task={spec.kind}, "
+                f"since that is what '{spec.name}' is for"
+            )
         self.model = model
         self.spec = spec
         self.generator: torch.Generator | None = None
@@ -133,6 +143,17 @@ class Task(LightningModule):
     @abstractmethod
     def measure(self, measures: Mapping[str, Any], batch: Batch) -> None:
         """Take a batch into `measures`, which `make_measures` made."""
+
+    def predictions(self, batch: Batch) -> Sequence[Any]:
+        """What the model says of each example, as plain Python values that the data module can write down.
+
+        The batch's targets mean nothing.
+        """
+        raise NotImplementedError
+
+    def pictures(self) -> dict[str, Figure]:
+        """Figures by name of what was tested last, for the run's record; see `seqsweep.tasks.pictures`."""
+        return {}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Take a batch into the validation measures."""

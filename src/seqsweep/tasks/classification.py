@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
-from seqsweep.errors import ConfigError
 from seqsweep.tasks.base import Task, Tensors
 from seqsweep.tasks.measures import Mean
 
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from torchmetrics import Metric
 
     from seqsweep.data import Batch
-    from seqsweep.models import Model
-    from seqsweep.spec import DataSpec
-    from seqsweep.tasks.base import OptimizerFactory, SchedulerFactory
 
 
 class Classification(Task):
@@ -30,22 +26,9 @@ class Classification(Task):
     (the mean of the classes' F1).
     """
 
+    kind = "classification"
     metrics = ("val/loss", "val/accuracy", "val/macro_f1")
     monitor = ("val/accuracy", "maximize")
-
-    def __init__(
-        self,
-        model: Model,
-        spec: DataSpec,
-        optimizer: OptimizerFactory,
-        scheduler: SchedulerFactory | None = None,
-    ) -> None:
-        super().__init__(model, spec, optimizer, scheduler)
-        if spec.per_step or spec.begin_index is not None or spec.output_size < 2:
-            raise ConfigError(
-                f"_target_=seqsweep.tasks.Classification: expected data with one of several classes "
-                f"for each sequence, and '{spec.name}' is not of that kind"
-            )
 
     def loss(
         self, params: Tensors, buffers: Tensors, batch: Batch, state: Any, masks: Any

@@ -42,6 +42,7 @@ class Seq2Seq(Task):
 
     """
 
+    kind = "seq2seq"
     metrics = ("val/loss", "val/token_accuracy", "val/exact_match")
     monitor = ("val/exact_match", "maximize")
     model: Seq2SeqModel
