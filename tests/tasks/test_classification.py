@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn.metrics import confusion_matrix, roc_auc_score
 from torch.nn import functional as F
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
@@ -94,7 +95,16 @@ def test_measures_by_hand() -> None:
         hits = ((guesses == label) & (whole.targets == label)).sum().item()
         scores.append(2 * hits / ((guesses == label).sum().item() + (whole.targets == label).sum().item()))
     assert measures["macro_f1"].compute().item() == pytest.approx(sum(scores) / len(scores))
-    assert {f"val/{name}" for name in measures} == set(Classification.metrics)
+    probabilities = logits.softmax(-1).detach().numpy()
+    areas = [
+        roc_auc_score((whole.targets == label).numpy(), probabilities[:, label])
+        for label in range(4)
+        if 0 < (whole.targets == label).sum() < 6
+    ]
+    assert measures["auroc"].compute().item() == pytest.approx(sum(areas) / len(areas))
+    matrix = confusion_matrix(whole.targets, guesses, labels=range(4))
+    assert measures["confusion"].compute().tolist() == matrix.tolist()
+    assert {f"val/{name}" for name in measures} == {*Classification.metrics, "val/confusion"}
     assert Classification.monitor[0] in Classification.metrics
 
 
@@ -111,3 +121,42 @@ def test_optimizers() -> None:
 def test_data_of_another_kind_is_refused(spec: Any) -> None:
     with pytest.raises(ConfigError, match="expected task=(seq2seq|regression)"):
         Classification(GRU(NUMBERS, hidden_size=4), spec, Adam)
+
+
+def with_counts(*counts: int, **options: Any) -> Classification:
+    spec = replace(NUMBERS, class_counts=counts)
+    return Classification(GRU(spec, hidden_size=4), spec, Adam, **options)
+
+
+def test_balanced_classes_weigh_the_same_in_all() -> None:
+    made = with_counts(1, 2, 3, 10, class_weights="balanced")
+    assert made.class_weights is not None
+    in_all = made.class_weights * torch.tensor([1, 2, 3, 10])
+    torch.testing.assert_close(in_all, torch.full((4,), 4.0))
+
+
+def test_weights_and_smoothing_act_in_training_and_not_on_what_is_measured() -> None:
+    options = {"class_weights": [1.0, 2.0, 3.0, 4.0], "label_smoothing": 0.2}
+    made = with_counts(1, 1, 1, 1, **options)
+    loss, _, logits = made.loss(*made.tensors(), batch(), None, None)
+    each = [
+        F.cross_entropy(logits[row], label, label_smoothing=0.2, weight=made.class_weights, reduction="sum")
+        for row, label in enumerate(batch().targets)
+    ]
+    torch.testing.assert_close(loss, torch.stack(each).mean())
+    measures = made.make_measures()
+    made.measure(measures, batch())
+    torch.testing.assert_close(measures["loss"].compute(), F.cross_entropy(logits, batch().targets))
+
+
+@pytest.mark.parametrize("wrong", ["even", [1.0], [1.0, 2.0, 3.0, -1.0], "balanced"])
+def test_weights_that_mean_nothing(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match="class_weights="):
+        Classification(GRU(NUMBERS, hidden_size=4), NUMBERS, Adam, class_weights=wrong)
+
+
+def test_the_confusion_matrix_of_the_last_test_is_a_picture() -> None:
+    made = task()
+    made.tested = {"confusion": torch.tensor([[3, 1, 0, 0], [0, 4, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]])}
+    axes = made.pictures()["confusion"].axes[0]
+    assert [text.get_text() for text in axes.texts] == ["3", "1", "4", "1", "1", "1", "1"]

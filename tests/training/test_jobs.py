@@ -12,7 +12,7 @@ from seqsweep.protocol import Complete, Failed, Infeasible, LocalContext
 from seqsweep.training import jobs
 from training.tiny import config, faulty
 
-METRICS = ["val/loss", "val/accuracy", "val/macro_f1"]
+METRICS = ["val/loss", "val/accuracy", "val/macro_f1", "val/auroc"]
 
 
 def spooled(directory: Path) -> str:
@@ -32,7 +32,7 @@ def test_run_then_test(tmp_path: Path) -> None:
     assert "test/accuracy" not in before
     tested = jobs.test({"config": config()}, context)
     assert isinstance(tested, Complete)
-    assert set(tested.detail) == {"test/loss", "test/accuracy", "test/macro_f1"}
+    assert set(tested.detail) == {"test/loss", "test/accuracy", "test/macro_f1", "test/auroc"}
     assert spooled(tmp_path).startswith(before)
     assert "test/accuracy" in spooled(tmp_path)
     assert all(json.loads(line) for line in spooled(tmp_path).splitlines())
@@ -52,7 +52,7 @@ def test_several_objectives(tmp_path: Path) -> None:
 def test_the_tasks_own_goal_is_the_default(tmp_path: Path) -> None:
     outcome = jobs.run({"config": config()}, LocalContext(tmp_path))
     assert isinstance(outcome, Complete)
-    assert set(outcome.detail) == {*METRICS, "test/loss", "test/accuracy", "test/macro_f1"}
+    assert set(outcome.detail) == {*METRICS, "test/loss", "test/accuracy", "test/macro_f1", "test/auroc"}
 
 
 def test_check_trains_nothing_and_writes_nothing(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_check_trains_nothing_and_writes_nothing(tmp_path: Path) -> None:
         ({"configs": [config(), config(optimizer__lr="abc")]}, "optimizer.lr=abc: expected a number above 0"),
         (
             {"configs": [config()], "metrics": ["val/acc"]},
-            "metric=val/acc: the task logs val/loss, val/accuracy, val/macro_f1; did you mean 'val/accuracy'?",
+            "metric=val/acc: the task logs val/loss, val/accuracy, val/macro_f1, val/auroc; did you mean 'val/auroc'?",
         ),
     ],
 )

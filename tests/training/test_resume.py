@@ -22,6 +22,8 @@ OPTIONS: dict[str, Any] = {"model__dropout": 0.3, "tracking__keep_checkpoints": 
 SCHEDULERS: dict[str, dict[str, Any] | None] = {
     "none": None,
     "cosine": {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "_partial_": True, "T_max": 4},
+    "one_cycle": {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "_partial_": True, "max_lr": 0.02},
+    "warm_up": {"_target_": "seqsweep.tasks.WarmUp", "_partial_": True},
     "plateau": {
         "_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau",
         "_partial_": True,
@@ -159,6 +161,8 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, steps: int) -> None:
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "cosine": {"scheduler": SCHEDULERS["cosine"]},
+    "one_cycle": {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "_partial_": True, "max_lr": 0.02},
+    "warm_up": {"_target_": "seqsweep.tasks.WarmUp", "_partial_": True},
     "plateau": {"scheduler": SCHEDULERS["plateau"]},
     "accumulating": {"trainer__accumulate_grad_batches": 3, "trainer__log_every_n_steps": 1},
     "shortened": {"trainer__limit_train_batches": 5},

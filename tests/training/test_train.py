@@ -14,7 +14,7 @@ from seqsweep.errors import ConfigError, DataError
 from seqsweep.protocol import Complete, LocalContext, Pruned, Slot
 from seqsweep.tasks import Classification
 from seqsweep.tracking import MemoryTracker
-from seqsweep.training import Goal, build, train
+from seqsweep.training import Goal, build, folder, train
 from training.tiny import STEPS, Answering, config, tiny
 
 ENDS = [STEPS * epoch for epoch in range(1, 5)]
@@ -48,7 +48,7 @@ def test_a_run_is_recorded(tmp_path: Path, tracker: MemoryTracker) -> None:
         30,
         32,
     ]
-    assert set(outcome.detail) == {*Classification.metrics, "test/loss", "test/accuracy", "test/macro_f1"}
+    assert set(outcome.detail) == {*Classification.metrics, "test/loss", "test/accuracy", "test/macro_f1", "test/auroc"}
     assert outcome.values == (max(accuracy.values()),)
     [(best_step, best)] = tracker.metrics["best/val/accuracy"]
     assert best == outcome.values[0] == accuracy[best_step]
@@ -144,7 +144,7 @@ def test_a_metric_that_the_task_does_not_log(tmp_path: Path, tracker: MemoryTrac
     with pytest.raises(ConfigError) as caught:
         train(tiny(), context=LocalContext(tmp_path), tracker=tracker, goal=Goal("val/acuracy"))
     assert str(caught.value) == (
-        "metric=val/acuracy: the task logs val/loss, val/accuracy, val/macro_f1; did you mean 'val/accuracy'?"
+        "metric=val/acuracy: the task logs val/loss, val/accuracy, val/macro_f1, val/auroc; did you mean 'val/accuracy'?"
     )
     also = Goal("val/accuracy", "maximize", ("val/los",))
     with pytest.raises(ConfigError, match=r"^metric=val/los: the task logs .*; did you mean 'val/loss'\?$"):
@@ -263,7 +263,7 @@ def test_test_of_a_finished_run(tmp_path: Path, tracker: MemoryTracker) -> None:
     goal = Goal("val/accuracy", "maximize", test=False)
     train(tiny(), context=LocalContext(tmp_path), tracker=tracker, goal=goal)
     metrics = training.test(tiny(), directory=tmp_path, tracker=tracker)
-    assert set(metrics) == {"test/loss", "test/accuracy", "test/macro_f1"}
+    assert set(metrics) == {"test/loss", "test/accuracy", "test/macro_f1", "test/auroc"}
     assert tracker.metrics["test/accuracy"] == [
         (tracker.metrics["best/val/loss"][0][0], metrics["test/accuracy"])
     ]
@@ -306,3 +306,38 @@ def test_seq2seq_trains(tmp_path: Path, tracker: MemoryTracker) -> None:
     assert isinstance(outcome, Complete), outcome
     assert outcome.values[0] > 0.8
     assert outcome.detail["test/exact_match"] > 0.8
+
+
+def test_the_gradients_norm_is_recorded_as_it_was_before_clipping(tmp_path: Path) -> None:
+    norms = {}
+    for clip in (None, 1e-9):
+        folder = tmp_path / str(clip)
+        folder.mkdir()
+        tracker = MemoryTracker()
+        options = {
+            "trainer__gradient_clip_val": clip,
+            "trainer__max_epochs": 1,
+            "trainer__log_every_n_steps": 1,
+        }
+        train(tiny(**options), context=LocalContext(folder), tracker=tracker)
+        norms[clip] = tracker.metrics["train/gradient_norm"]
+    assert norms[None][0] == norms[1e-9][0]
+    assert norms[None][0][1] > 1e-3
+
+
+def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path) -> None:
+    tracker = MemoryTracker()
+    built = tiny(optimizer__lr=1e-12, trainer__max_epochs=50, trainer__patience=3)
+    outcome = train(built, context=LocalContext(tmp_path), tracker=tracker)
+    assert isinstance(outcome, Complete)
+    assert [step for step, _ in tracker.metrics["val/accuracy"]] == [STEPS, 2 * STEPS, 3 * STEPS, 4 * STEPS]
+
+
+def test_a_run_that_was_killed_when_its_patience_had_ended_is_over(tmp_path: Path) -> None:
+    options = {"optimizer__lr": 1e-12, "trainer__max_epochs": 50, "trainer__patience": 1}
+    options |= {"tracking__keep_checkpoints": "all"}
+    train(tiny(**options), context=LocalContext(tmp_path), tracker=MemoryTracker())
+    (tmp_path / folder.OUTCOME).unlink()
+    tracker = MemoryTracker()
+    assert isinstance(train(tiny(**options), context=LocalContext(tmp_path), tracker=tracker), Complete)
+    assert "val/accuracy" not in tracker.metrics

@@ -13,7 +13,7 @@ from seqsweep.models import initialization
 from seqsweep.models.base import Model, SequenceBatch, boolean
 from seqsweep.models.cells import GRUCell
 from seqsweep.models.dropout import apply_mask, draw_mask, draw_masks
-from seqsweep.models.embedding import input_layer
+from seqsweep.models.embedding import SpelledWords, input_layer
 from seqsweep.models.explicit import ExplicitGRU, ExplicitLSTM, ExplicitRNN
 from seqsweep.models.initialization import INITIALIZATIONS
 from seqsweep.models.layers import output_size, run_layers, zero_state
@@ -79,12 +79,15 @@ class RecurrentModel(Model):
     """Read the sequence from its end as well."""
     embedding_size: int | None = None
     """Size of a token's vector; None means `hidden_size`. Only for tokens."""
+    spelling_size: int | None = None
+    """Size of the vector that a word's characters give it, beside its own; None means 64. Only for
+    words with their spelling."""
     recurrent_dropout: float = 0.0
     """Probability with which each number of the hidden state is dropped where the next step reads it,
     the same ones at every step of the sequence (Gal & Ghahramani 2016)."""
     embedding_dropout: float = 0.0
     """Probability with which a token's vector is dropped, wherever the token stands in the sequence
-    (Gal & Ghahramani 2016). Only for tokens."""
+    (Gal & Ghahramani 2016); the vector of its spelling stays. Only for tokens."""
     tied_embeddings: bool = False
     """Let the head's weights be the embedding's (Press & Wolf 2017; Inan et al. 2017). Only for
     language models, with `embedding_size` the size of what leaves the layers."""
@@ -105,7 +108,9 @@ class RecurrentModel(Model):
         """Check the options and build the parts, the order of which fixes their initial weights."""
         super().__init__(self.spec)
         self._check()
-        self.inputs, size = input_layer(self.spec, self.embedding_size, default=self.hidden_size)
+        self.inputs, size = input_layer(
+            self.spec, self.embedding_size, default=self.hidden_size, spelling_size=self.spelling_size
+        )
         self.recurrent = self._layers(size)
         self.initialize()
         directions = 1 + self.bidirectional
@@ -199,7 +204,9 @@ class RecurrentModel(Model):
         if self.embedding_dropout:
             assert self.spec.vocabulary_size is not None
             words = draw_mask((size, self.spec.vocabulary_size), self.embedding_dropout, generator)
-            masks = masks._replace(embedding=(words.gather(1, batch.inputs),))
+            spelled = self.spec.character_vocabulary_size is not None
+            tokens = batch.inputs[..., 0] if spelled else batch.inputs  # batch x time
+            masks = masks._replace(embedding=(words.gather(1, tokens),))
         return masks if any(masks) else None
 
     def _check(self) -> None:
@@ -252,10 +259,10 @@ class RecurrentModel(Model):
 
     def _embedded(self, inputs: Tensor, masks: tuple[Tensor, ...]) -> Tensor:
         """Batch x time x size."""
-        embedded: Tensor = self.inputs(inputs)
-        for mask in masks:
-            embedded = apply_mask(embedded, mask.unsqueeze(-1))
-        return embedded
+        mask = masks[0].unsqueeze(-1) if masks else None
+        if isinstance(self.inputs, SpelledWords):
+            return self.inputs(inputs, mask)  # type: ignore[no-any-return]
+        return apply_mask(self.inputs(inputs), mask)
 
     def _tie(self, size: int) -> None:
         """Read tokens with the head's weights, whose initial range suits both ends."""

@@ -6,6 +6,7 @@ built as ``task(model, spec, optimizer, scheduler)``.
 
 from seqsweep.tasks.base import Task
 from seqsweep.tasks.classification import Classification
+from seqsweep.tasks.schedules import WarmUp
 from seqsweep.tasks.seq2seq import Seq2Seq
 
-__all__ = ["Classification", "Seq2Seq", "Task"]
+__all__ = ["Classification", "Seq2Seq", "Task", "WarmUp"]

@@ -9,9 +9,11 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import nn
 from torch.func import functional_call
+from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from seqsweep.errors import ConfigError
+from seqsweep.tasks.schedules import make_schedule, takes_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,7 +46,8 @@ class Task(LightningModule):
         spec: what the data is like.
         optimizer: makes the optimiser from the parameters.
         scheduler: makes the learning-rate schedule from the optimiser, stepped once
-            an epoch; one that waits for a plateau watches ``val/loss``.
+            an epoch; one that waits for a plateau watches ``val/loss``; one that takes
+            ``total_steps`` is told the run's and stepped at each of them.
 
     """
 
@@ -52,6 +55,8 @@ class Task(LightningModule):
     """The kind of data that the task is for, one of `seqsweep.spec.KINDS`."""
     metrics: tuple[str, ...]
     """The validation metrics that the task logs, as they stand in `Trainer.callback_metrics`."""
+    kept: ClassVar[frozenset[str]] = frozenset()
+    """Measures that are not numbers to log, but what `pictures` are made of."""
     monitor: tuple[str, Literal["minimize", "maximize"]]
     """The metric that says how good a run is unless a study says otherwise, and which way."""
 
@@ -72,11 +77,15 @@ class Task(LightningModule):
         self.spec = spec
         self.generator: torch.Generator | None = None
         """Where dropout masks and the like come from; made at the first step if it is None by then."""
+        self.gradient_norm = torch.zeros(())
+        """Of the latest optimiser step, over all parameters, before clipping."""
         self.record: dict[str, Any] = {}
         """Plain data that checkpoints carry under ``seqsweep``: the configuration and the DataSpec."""
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._parts = nn.ModuleDict()
+        self.tested: dict[str, Any] = {}
+        """The `kept` measures of the last test."""
 
     @abstractmethod
     def loss(
@@ -127,10 +136,28 @@ class Task(LightningModule):
         optimizer = self._optimizer(self.model.parameters())
         if self._scheduler is None:
             return optimizer
-        schedule: dict[str, Any] = {"scheduler": self._scheduler(optimizer), "interval": "epoch"}
+        by_step = takes_steps(self._scheduler)
+        steps = int(self.trainer.estimated_stepping_batches) if by_step else 0
+        made = make_schedule(self._scheduler, optimizer, steps)
+        schedule: dict[str, Any] = {"scheduler": made, "interval": "step" if by_step else "epoch"}
         if isinstance(schedule["scheduler"], ReduceLROnPlateau):
             schedule["monitor"] = "val/loss"
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients as the trainer is set to, and keep the norm that they had."""
+        if gradient_clip_val is not None and gradient_clip_algorithm in (None, "norm"):
+            # the norm comes with it, so that it costs nothing more
+            self.gradient_norm = clip_grad_norm_(self.parameters(), gradient_clip_val)
+            return
+        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        self.gradient_norm = get_total_norm(gradients)
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def call(self, params: Tensors, buffers: Tensors, *args: Any, **options: Any) -> Any:
         """The model as a pure function of its parameters and buffers."""
@@ -179,6 +206,9 @@ class Task(LightningModule):
 
     def _log_measures(self, part: str) -> None:
         measures = self._measures(part)
-        self.log_dict({f"{part}/{name}": measure.compute() for name, measure in measures.items()})
+        logged = [name for name in measures if name not in self.kept]
+        self.log_dict({f"{part}/{name}": measures[name].compute() for name in logged})
+        if part == "test":
+            self.tested = {name: measures[name].compute() for name in self.kept}
         for measure in measures.values():
             measure.reset()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAUROC
+from torchmetrics.utilities import dim_zero_cat
 
 
 class Mean(Metric):
@@ -37,3 +41,23 @@ class Mean(Metric):
     def compute(self) -> Tensor:
         """The mean so far."""
         return self.total / self.weight
+
+
+class AUROC(MulticlassAUROC):
+    """The mean over classes of the area under the ROC curve, of each class against the others.
+
+    Classes without examples, or without others, are left out; not-a-number if that leaves none.
+    (torchmetrics takes their area for 0, and warns.)
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(classes, average=None, validate_args=False)
+
+    def compute(self) -> Tensor:  # type: ignore[override]
+        """The area so far."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            areas: Tensor = super().compute()
+        targets = dim_zero_cat(self.target)
+        counts = torch.bincount(targets, minlength=len(areas))
+        return areas[(counts > 0) & (counts < len(targets))].mean()

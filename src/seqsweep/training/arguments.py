@@ -32,6 +32,9 @@ OURS = {
 }
 """Arguments that are refused, and why."""
 
+ADDED = ("patience",)
+"""Keys that are ours, and not Lightning's."""
+
 
 def _one_device(name: str, value: object) -> object:
     if value not in (1, "auto"):
@@ -51,6 +54,7 @@ VALUES: dict[str, Callable[[str, object], object]] = {
     "accumulate_grad_batches": checks.positive_int,
     "check_val_every_n_epoch": checks.positive_int,
     "devices": _one_device,
+    "patience": _optional(checks.positive_int),
 }
 """Arguments whose values are checked here; Lightning checks the others."""
 
@@ -67,7 +71,7 @@ def trainer_arguments(node: Mapping[str, Any]) -> dict[str, Any]:
         key = f"trainer.{name}"
         if name in OURS:
             raise ConfigError(f"{key}={value}: not to be set here: {OURS[name]}")
-        if name not in known:
+        if name not in known and name not in ADDED:
             raise ConfigError(
                 f"{key}={value}: Lightning's Trainer has no such argument{checks.nearest(name, known)}"
             )
@@ -75,7 +79,8 @@ def trainer_arguments(node: Mapping[str, Any]) -> dict[str, Any]:
             VALUES[name](key, value)
     if "max_epochs" not in node:
         raise ConfigError("trainer.max_epochs=null: expected an integer of at least 1")
-    arguments = dict(node) | {"callbacks": _callbacks(node.get("callbacks"))}
+    arguments = {name: value for name, value in node.items() if name not in ADDED}
+    arguments["callbacks"] = _callbacks(node.get("callbacks"))
     make_trainer(arguments)
     return arguments
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqsweep import checks
 from seqsweep.errors import ConfigError
+from seqsweep.tasks.schedules import make_schedule
 from seqsweep.training import seeding
 from seqsweep.training.arguments import trainer_arguments
 from seqsweep.training.instantiation import complete, instantiate
@@ -51,6 +52,12 @@ class Built:
     def seed(self) -> int:
         """The trial's seed."""
         return int(self.config["seed"])
+
+    @property
+    def patience(self) -> int | None:
+        """Validations without a better one after which a run is stopped; None for no such thing."""
+        patience: int | None = self.config["trainer"].get("patience")
+        return patience
 
     @property
     def keep_checkpoints(self) -> str:
@@ -103,7 +110,7 @@ def _task(config: Mapping[str, Any], model: Model, spec: DataSpec) -> Task:
     # made once for the sake of their errors; Lightning makes its own when it fits
     made = complete("optimizer", optimizer, model.parameters())
     if scheduler is not None:
-        complete("scheduler", scheduler, made)
+        complete("scheduler", make_schedule, scheduler, made, 100)
     task: Task = complete(
         "task", instantiate("task", config["task"], supplied=4), model, spec, optimizer, scheduler
     )

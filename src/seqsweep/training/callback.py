@@ -52,6 +52,7 @@ class TrialCallback(Callback):
         goal: what is best.
         seed: the trial's.
         every: optimiser steps from one recorded ``train/loss`` to the next.
+        patience: validations without a better one after which the run is over; None for no such thing.
         record: plain data that the checkpoints carry.
         place: this process's, where several train together.
 
@@ -68,6 +69,7 @@ class TrialCallback(Callback):
         *,
         seed: int,
         every: int,
+        patience: int | None = None,
         record: dict[str, Any],
         place: Place | None = None,
     ) -> None:
@@ -77,6 +79,7 @@ class TrialCallback(Callback):
         self._goal = goal
         self._seed = seed
         self._every = every
+        self._patience = patience
         self._record = record
         self._place = place or Place()
         self._generators: list[dict[str, torch.Tensor]] = []
@@ -86,6 +89,7 @@ class TrialCallback(Callback):
         self._improved = False
         self._unsaved = False
         self._recorded = 0
+        self._gradient_norm = torch.zeros(())
         self._stepped = 0
         self._started = 0.0
         self._saved = 0.0
@@ -99,6 +103,7 @@ class TrialCallback(Callback):
             "generators": self._generators,
             "losses": torch.stack(self._losses).cpu() if self._losses else None,
             "recorded": self._recorded,
+            "gradient_norm": self._gradient_norm.cpu(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -109,6 +114,7 @@ class TrialCallback(Callback):
         self._losses = [] if losses is None else list(losses)
         self._shared = len(self._losses)
         self._recorded = state_dict["recorded"]
+        self._gradient_norm = state_dict["gradient_norm"]
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -135,7 +141,9 @@ class TrialCallback(Callback):
             task.generator.set_state(self._generators[rank]["masks"])
             torch.set_rng_state(self._generators[rank]["global"])
         self._losses = [loss.to(trainer.strategy.root_device) for loss in self._losses]
+        task.gradient_norm = self._gradient_norm
         self._started = self._saved = time.perf_counter()
+        self._stop_if_stale(trainer)
         self._report(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -155,12 +163,14 @@ class TrialCallback(Callback):
         if trainer.fit_loop.restarting:
             # Else, in the epoch it resumed, Lightning would not step a schedule that waits for a plateau.
             trainer.fit_loop.restarting = False
-        loss = outputs["loss"]
-        self._losses.append(loss)
+        task: Task = pl_module  # type: ignore[assignment]
+        loss, self._gradient_norm = outputs["loss"], task.gradient_norm
+        measured = torch.stack([loss, self._gradient_norm.to(loss)])
+        self._losses.append(measured)
         step = trainer.global_step
         # the last batch's place is taken by the epoch's mean; with accumulation a step has several batches
         if step % self._every == 0 and step != self._recorded and not trainer.is_last_batch:
-            self._tracker.log_metrics({"train/loss": self._mean(trainer, loss)}, step)
+            self._tracker.log_metrics(_of_steps(self._mean(trainer, measured)), step)
             self._recorded = step
         if (
             step != self._stepped and not trainer.is_last_batch
@@ -176,7 +186,7 @@ class TrialCallback(Callback):
         """Record the epoch's means and see whether it is the best."""
         step = trainer.global_step
         self._share_losses(trainer)
-        means = {"train/loss": float(torch.stack(self._losses).mean())} if self._losses else {}
+        means = _of_steps(torch.stack(self._losses).mean(dim=0)) if self._losses else {}
         if self._validated:
             means |= {
                 name: float(value)
@@ -187,6 +197,7 @@ class TrialCallback(Callback):
         self._check(means, trainer.current_epoch + 1)
         if self._validated:
             self._judge(means, step)
+            self._stop_if_stale(trainer)
         self._validated, self._unsaved = False, True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -253,9 +264,14 @@ class TrialCallback(Callback):
         progress, value = self.progress, means[self._goal.metric]
         progress.value, progress.step, progress.reported = value, step, False
         self._improved = self._goal.better(value, progress.best)
+        progress.stale = 0 if self._improved else progress.stale + 1
         if self._improved:
             progress.best, progress.best_step = value, step
             progress.best_metrics = {name: mean for name, mean in means.items() if name.startswith("val/")}
+
+    def _stop_if_stale(self, trainer: Trainer) -> None:
+        if self._patience is not None and self.progress.stale >= self._patience:
+            trainer.should_stop = True
 
     def _turn(self, trainer: Trainer, task: Any) -> None:
         self._save(trainer, task)
@@ -288,3 +304,8 @@ class TrialCallback(Callback):
 
     def _elapsed(self) -> float:
         return self.progress.seconds + time.perf_counter() - self._started
+
+
+def _of_steps(measured: torch.Tensor) -> dict[str, float]:
+    """What `measured` (loss, gradient norm) is called in the record."""
+    return dict(zip(("train/loss", "train/gradient_norm"), measured.tolist(), strict=True))

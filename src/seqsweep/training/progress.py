@@ -21,6 +21,8 @@ class Progress:
     """Optimiser steps at the latest validation."""
     reported: bool = False
     """Whether that value has been handed in and answered."""
+    stale: int = 0
+    """Validations since the best one."""
     seconds: float = 0.0
     """Spent fitting, over all attempts."""
 

@@ -147,6 +147,7 @@ class _Run:
             goal,
             seed=built.seed,
             every=built.trainer.get("log_every_n_steps") or 50,
+            patience=built.patience,
             record=record,
             place=crew.place,
         )

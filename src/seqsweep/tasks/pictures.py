@@ -1,0 +1,95 @@
+"""Figures of what a model does, made of plain arrays; for a run's record, and fit for a paper."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_NAMES = 40
+"""Ticks that are still read; with more classes an axis is only numbered."""
+
+
+def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
+    """How often a class was taken for which.
+
+    Args:
+        matrix: (true classes, predicted classes) counts.
+        names: of the classes.
+
+    """
+    side = min(2.2 + 0.34 * len(names), 14)
+    figure = new_figure(side + 1, side)
+    axes = figure.subplots()
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, pad=0.04)
+    if len(names) <= MOST_NAMES:
+        axes.set_xticks(range(len(names)), names, rotation=90)
+        axes.set_yticks(range(len(names)), names)
+    if len(names) <= 20:
+        for row, column in np.argwhere(matrix > 0):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            count = f"{int(matrix[row, column])}"
+            axes.text(column, row, count, ha="center", va="center", color=colour, fontsize=7)
+    axes.set(xlabel="predicted", ylabel="true")
+    return figure
+
+
+def scatter(predicted: np.ndarray, true: np.ndarray, names: Sequence[str]) -> Figure:
+    """Predicted against true values, a panel a value.
+
+    Args:
+        predicted: (examples, values).
+        true: (examples, values).
+        names: of the values.
+
+    """
+    count = min(len(names), 6)
+    figure = new_figure(3.6 * count, 3.6)
+    for axes, name, ours, truth in zip(
+        np.atleast_1d(figure.subplots(1, count)), names, predicted.T, true.T, strict=False
+    ):
+        ends = [min(ours.min(), truth.min()), max(ours.max(), truth.max())]
+        axes.plot(ends, ends, color="0.6", linewidth=1, zorder=0)
+        axes.scatter(truth, ours, s=10, alpha=0.6, linewidths=0)
+        axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
+        axes.set_box_aspect(1)
+    return figure
+
+
+def attention(weights: np.ndarray, source: Sequence[str], target: Sequence[str]) -> Figure:
+    """What each step of an answer attended to.
+
+    Args:
+        weights: (target steps, source steps), each row a distribution.
+        source: the tokens read.
+        target: the tokens given out.
+
+    """
+    figure = new_figure(1.6 + 0.3 * len(source), 1.2 + 0.24 * len(target))
+    axes = figure.subplots()
+    axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(source)), source, rotation=90)
+    axes.set_yticks(range(len(target)), target)
+    axes.xaxis.tick_top()
+    return figure
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of that size in inches, without pyplot, which keeps every figure alive."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def plain_axes(axes: Axes) -> Axes:
+    """The same axes without the frame's upper and right lines."""
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
