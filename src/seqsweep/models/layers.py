@@ -20,7 +20,9 @@ to 1/4 of the time, since PyTorch has no fused kernel for packed ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,6 +41,9 @@ KERNELS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "GRU": torch.gru,
 }
 """The kernel behind each `torch.nn.RNNBase.mode`."""
+
+
+_watched: ContextVar[tuple[nn.RNNBase, list[Tensor]] | None] = ContextVar("watched", default=None)
 
 
 def run_layers(
@@ -75,13 +80,18 @@ def run_layers(
     """
     explicit = explicit or bool(recurrent_masks) or not _has_kernel(module, steps)
     backward_padded = module.bidirectional and lengths is not None
-    if not (explicit or masks or residual or backward_padded):
+    watched = _watched.get()
+    seen = watched[1] if watched is not None and watched[0] is module else None
+    if not (explicit or masks or residual or backward_padded or seen is not None):
         outputs, state = module(steps, state)
         return outputs, state
     start, ends = _parts(module, zero_state(module, steps) if state is None else state), []
     directions = 1 + module.bidirectional
     for layer in range(module.num_layers):
         rows = slice(layer * directions, (layer + 1) * directions)
+        if seen is not None:
+            seen.append(_keeping_gradient(steps))
+            steps = seen[-1]
         first, before = tuple(part[rows] for part in start), steps
         if explicit:
             within = recurrent_masks[rows] if recurrent_masks else None
@@ -95,6 +105,20 @@ def run_layers(
             steps = steps + before
     last = _stacked(ends)
     return steps, last if module.mode == "LSTM" else last[0]
+
+
+@contextmanager
+def watching(module: nn.RNNBase) -> Iterator[list[Tensor]]:
+    """What enters each of `module`'s layers while the body runs, batch x time x features, in order.
+
+    Once something has been differentiated, the gradient stands in each one's ``grad``.
+    """
+    seen: list[Tensor] = []
+    token = _watched.set((module, seen))
+    try:
+        yield seen
+    finally:
+        _watched.reset(token)
 
 
 def output_size(module: nn.RNNBase) -> int:
@@ -217,3 +241,9 @@ def _parts(module: nn.RNNBase, state: Any) -> State:
 def _stacked(states: Sequence[State]) -> State:
     """The states of several layers, or directions, as one."""
     return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+
+
+def _keeping_gradient(steps: Tensor) -> Tensor:
+    kept = steps if steps.requires_grad else steps.detach().requires_grad_()
+    kept.retain_grad()
+    return kept

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -79,6 +79,26 @@ def attention(weights: np.ndarray, source: Sequence[str], target: Sequence[str])
     axes.set_xticks(range(len(source)), source, rotation=90)
     axes.set_yticks(range(len(target)), target)
     axes.xaxis.tick_top()
+    return figure
+
+
+def gradient_flow(flows: Mapping[str, np.ndarray]) -> Figure:
+    """How much of the loss's gradient reaches each layer how many steps back; a panel for each of `flows`.
+
+    Args:
+        flows: by title, (layers, steps) mean norms, the sequence's end first.
+
+    """
+    figure = new_figure(3.4 * len(flows), 2.8)
+    panels = figure.subplots(1, len(flows), sharey=True, squeeze=False)[0]
+    for axes, (title, norms) in zip(panels, flows.items(), strict=True):
+        for layer, line in enumerate(norms, start=1):
+            # a gradient of exactly 0 has no place on this scale
+            axes.plot(np.where(line > 0, line, np.nan), label=f"layer {layer}")
+        plain_axes(axes).set(title=title, xlabel="steps before the end", yscale="log")
+    panels[0].set_ylabel("gradient norm")
+    if len(norms) > 1:
+        panels[-1].legend(frameon=False)
     return figure
 
 
