@@ -54,22 +54,29 @@ FIGURES = [
     Figure("jsb_rnn", "test/nll", 8.75, "minimize", reference="8.91 (Bai et al. 2018)"),
     Figure("jsb_gru", "test/nll", 8.75, "minimize", reference="8.43 (Bai et al. 2018)"),
     Figure("scan_simple", "test/exact_match", 0.99, seeds=1, reference="0.998 (Lake & Baroni 2018)"),
-    Figure("scan_jump", "test/exact_match", 0.10, "minimize", seeds=1, reference="0.012 (Lake & Baroni 2018)"),
+    Figure("scan_jump", "test/exact_match", 0.1, "minimize", 1, reference="0.012 (Lake & Baroni 2018)"),
     Figure("scan_turn_left", "test/exact_match", 0.85, seeds=1, reference="0.903 (Lake & Baroni 2018)"),
     Figure("adding_lstm", "test/mse", 0.01, "minimize"),
     Figure("adding_gru", "test/mse", 0.01, "minimize"),
     Figure("adding_rnn", "test/mse", None, "minimize", reference="a constant has 1/6"),
-    Figure("cmapss_lstm", "test/rmse", 16.1, "minimize", reference="16.14 (Zheng et al. 2017)", beside=("test/cmapss_score",)),
+    Figure(
+        "cmapss_lstm",
+        "test/rmse",
+        16.1,
+        "minimize",
+        reference="16.14 (Zheng et al. 2017)",
+        beside=("test/cmapss_score",),
+    ),
     Figure("ewt_pos", "test/token_accuracy", 0.94),
     Figure("names", "test/accuracy", 0.82, beside=("test/macro_f1",)),
     Figure("spoken_digits", "test/accuracy", 0.97),
     Figure("spoken_digits_speakers", "test/accuracy", None),
     Figure("trec", "test/accuracy", 0.88),
     Figure("sst2", "test/accuracy", 0.78),
-    Figure("etth1", "test/mse", None, "minimize", beside=("test/linear_mse", "test/last_value_mse", "test/mae")),
-    Figure("multi30k_attention", "test/bleu", None, seeds=1, reference="28.3 (bentrevett)", beside=("test/chrf",)),
-    Figure("multi30k_none", "test/bleu", None, seeds=1, reference="20.6 (bentrevett)", beside=("test/chrf",)),
-    Figure("mnist_rows", "test/accuracy", 0.98, seeds=3),
+    Figure("etth1", "test/mse", None, "minimize", beside=("test/linear_mse", "test/last_value_mse")),
+    Figure("multi30k_attention", "test/bleu", None, seeds=1, reference="28.3 (bentrevett)"),
+    Figure("multi30k_none", "test/bleu", None, seeds=1, reference="20.6 (bentrevett)"),
+    Figure("mnist_rows", "test/accuracy", 0.98),
     Figure("wnut17", "test/span_f1", None, beside=("test/token_accuracy",)),
     Figure("tinyshakespeare", "test/bits_per_character", None, "minimize", seeds=1),
 ]  # fmt: skip
@@ -105,7 +112,7 @@ def train(figure: Figure, seed: int) -> dict[str, Any]:
         if done.returncode != 0:
             sys.exit(f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
         outcome = json.loads((folder / ".seqsweep" / "outcome.json").read_text())["outcome"]
-    metrics = {name: value for name, value in outcome["detail"].items()}
+    metrics = outcome["detail"]
     print(
         f"{figure.name} seed {seed}: {figure.metric} {metrics[figure.metric]:.4f} in {seconds:.0f} s",
         flush=True,

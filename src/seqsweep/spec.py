@@ -41,6 +41,8 @@ class DataSpec:
     """Whether there is one target a step (tagging, language models) or one a sequence."""
     class_names: tuple[str, ...] = ()
     """Of the classes, or of the output vocabulary's tokens."""
+    input_names: tuple[str, ...] = ()
+    """Of the input vocabulary's tokens."""
     padding_index: int = 0
     begin_index: int | None = None
     end_index: int | None = None

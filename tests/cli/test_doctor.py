@@ -11,6 +11,7 @@ import optuna
 import pytest
 
 from seqsweep import paths
+from seqsweep.catalogue import SETS
 from seqsweep.cli import doctor, main
 from seqsweep.tracking.mlflow_store import connect
 
@@ -117,18 +118,13 @@ def test_packages_that_are_missing_old_or_malicious(
 def test_data(isolated_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = isolated_home / "data" / "mnist"
     folder.mkdir(parents=True)
-    first, *others = doctor.NAMED_DATA["mnist"]
+    assert ask(capsys)[1]["others"]["detail"] == "17 named sets are not there: seqsweep data list"
+    first, *others = (file.name for file in SETS["mnist"].files)
     (folder / f"{first}.gz").write_text("")
     assert ask(capsys)[1]["mnist"]["detail"] == f"lacks {', '.join(others)}"
     for name in others:
         (folder / name).write_text("")
     assert ask(capsys)[1]["mnist"]["detail"] == str(folder)
-
-
-def test_the_files_are_those_that_the_data_modules_look_for() -> None:
-    from seqsweep.data import mnist
-
-    assert set(doctor.NAMED_DATA["mnist"]) == set(mnist.FILES.values())
 
 
 def test_gpus_are_listed_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

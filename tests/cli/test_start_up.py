@@ -28,7 +28,13 @@ def modules_after(*arguments: str, cwd: Path) -> tuple[str, set[str]]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], *([name, "--help"] for name in ("train", "sweep", "list", "ui", "doctor"))],
+    [
+        ["--help"],
+        *(
+            [name, "--help"]
+            for name in ("train", "sweep", "list", "ui", "evaluate", "predict", "data", "doctor")
+        ),
+    ],
     ids=" ".join,
 )
 def test_help_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
@@ -36,6 +42,12 @@ def test_help_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> Non
     assert printed.startswith("usage: seqsweep")
     assert modules & HEAVY == set()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["data", "list"], ["doctor", "--json"]], ids=" ".join)
+def test_looking_around_imports_no_torch(arguments: list[str], tmp_path: Path) -> None:
+    _, modules = modules_after(*arguments, cwd=tmp_path)
+    assert modules & {"torch", "lightning", "mlflow"} == set()
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,7 +119,7 @@ def test_optimizers() -> None:
 
 @pytest.mark.parametrize("spec", [PAIRS, replace(NUMBERS, kind="regression")])
 def test_data_of_another_kind_is_refused(spec: Any) -> None:
-    with pytest.raises(ConfigError, match="expected task=(seq2seq|regression)"):
+    with pytest.raises(ConfigError, match=r"expected task=(seq2seq|regression)"):
         Classification(GRU(NUMBERS, hidden_size=4), spec, Adam)
 
 
@@ -160,3 +160,11 @@ def test_the_confusion_matrix_of_the_last_test_is_a_picture() -> None:
     made.tested = {"confusion": torch.tensor([[3, 1, 0, 0], [0, 4, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]])}
     axes = made.pictures()["confusion"].axes[0]
     assert [text.get_text() for text in axes.texts] == ["3", "1", "4", "1", "1", "1", "1"]
+
+
+def test_predictions_say_the_class_and_how_probable_each_is() -> None:
+    made, some = task(), batch()
+    shares = made.model(some.inputs, some.lengths).softmax(dim=-1)
+    said = made.predictions(some)
+    assert [row["class"] for row in said] == shares.argmax(dim=-1).tolist()
+    torch.testing.assert_close(torch.tensor([row["probabilities"] for row in said]), shares)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,13 @@ from models.model_cases import NUMBERS, PAIRS, generator, numbers
 from seqsweep.data import Batch
 from seqsweep.errors import ConfigError
 from seqsweep.models import GRU, RNN, Seq2Seq
-from seqsweep.tasks import Classification
+from seqsweep.protocol import LocalContext
+from seqsweep.tasks import Classification, pictures
 from seqsweep.tasks import Seq2Seq as Seq2SeqTask
+from seqsweep.tracking import MemoryTracker
+from seqsweep.training import train
 from seqsweep.training.gradients import gradient_flow
+from training.tiny import tiny
 
 
 def batch(lengths: list[int] | None = None) -> Batch:
@@ -54,3 +60,17 @@ def test_other_models_are_refused() -> None:
     task = Seq2SeqTask(Seq2Seq(PAIRS, hidden_size=4), PAIRS, torch.optim.Adam)
     with pytest.raises(ConfigError, match=r"tracking\.gradient_flow=true: expected false"):
         gradient_flow(task, batch())
+
+
+def test_it_is_drawn_on_request(tmp_path: Path) -> None:
+    tracker = MemoryTracker()
+    options = {"trainer__max_epochs": 1, "tracking__gradient_flow": True}
+    train(tiny(**options), context=LocalContext(tmp_path), tracker=tracker)
+    assert (tmp_path / "pictures" / "gradient_flow.png", "pictures") in tracker.artifacts
+    axes = pictures.gradient_flow({name: {"layer 1": np.ones(5)} for name in ("before", "after")}).axes
+    assert [panel.get_title() for panel in axes] == ["before", "after"]
+
+
+def test_neither_yes_nor_no() -> None:
+    with pytest.raises(ConfigError, match=r"tracking\.gradient_flow=3: expected true or false"):
+        tiny(tracking__gradient_flow=3)

@@ -48,7 +48,13 @@ def test_a_run_is_recorded(tmp_path: Path, tracker: MemoryTracker) -> None:
         30,
         32,
     ]
-    assert set(outcome.detail) == {*Classification.metrics, "test/loss", "test/accuracy", "test/macro_f1", "test/auroc"}
+    assert set(outcome.detail) == {
+        *Classification.metrics,
+        "test/loss",
+        "test/accuracy",
+        "test/macro_f1",
+        "test/auroc",
+    }
     assert outcome.values == (max(accuracy.values()),)
     [(best_step, best)] = tracker.metrics["best/val/accuracy"]
     assert best == outcome.values[0] == accuracy[best_step]

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 from seqsweep import paths
+from seqsweep.catalogue import SETS
 from seqsweep.errors import StoreError
 
 if TYPE_CHECKING:
@@ -38,17 +39,6 @@ PACKAGES = (
 )
 MALICIOUS = {("lightning", "2.6.2"), ("lightning", "2.6.3")}
 """Releases that were taken over; never to be installed."""
-
-NAMED_DATA = {
-    "mnist": (
-        "train-images-idx3-ubyte",
-        "train-labels-idx1-ubyte",
-        "t10k-images-idx3-ubyte",
-        "t10k-labels-idx1-ubyte",
-    ),
-    "scan": ("tasks_train_simple.txt", "tasks_test_simple.txt"),
-}
-"""Upstream's files by data set, plain or gzipped; SCAN is made here where they are absent."""
 
 
 @dataclass(frozen=True)
@@ -280,12 +270,12 @@ def _data() -> Iterator[Finding]:
     root = paths.data_root()
     yield Finding("data", "root", f"{root}{'' if root.is_dir() else ' (not there)'}")
     yield Finding("data", "digits", "comes with scikit-learn")
-    for name, files in NAMED_DATA.items():
-        missing = [file for file in files if not _there(root / name, file)]
-        note = "; made here when it is needed" if name == "scan" else ""
-        told = f"absent{note}" if len(missing) == len(files) else f"lacks {', '.join(missing)}"
-        yield Finding("data", name, f"{root / name}" if not missing else told)
-
-
-def _there(folder: Path, name: str) -> bool:
-    return (folder / name).is_file() or (folder / f"{name}.gz").is_file()
+    absent = 0
+    for name, known in SETS.items():
+        missing = known.missing(root)
+        if len(missing) == len(known.files):
+            absent += 1
+        else:
+            yield Finding("data", name, f"lacks {', '.join(missing)}" if missing else str(root / name))
+    if absent:
+        yield Finding("data", "others", f"{absent} named sets are not there: seqsweep data list")

@@ -18,6 +18,9 @@ HYDRA_COMMANDS = {
 COMMANDS = {
     "list": ("seqsweep.cli.listing", "the studies here, with their progress and best value"),
     "ui": ("seqsweep.cli.ui", "MLflow's UI on the store, with links into a study"),
+    "evaluate": ("seqsweep.cli.evaluate", "test a stored run's best checkpoint, on its own data or on other"),
+    "predict": ("seqsweep.cli.predict", "a stored run's predictions for a file of yours"),
+    "data": ("seqsweep.cli.data", "the named data sets: where each is; download one"),
     "doctor": ("seqsweep.cli.doctor", "versions, devices, stores; what is wrong and how to mend it"),
 }
 
@@ -65,5 +68,10 @@ def _parse(arguments: list[str]) -> tuple[str, argparse.Namespace]:
         # Only the command that was typed is imported, to keep --help fast.
         if name in arguments[:1]:
             importlib.import_module(module).add_arguments(subparser)
-    parsed = parser.parse_args(arguments)
+    parsed, rest = parser.parse_known_args(arguments)
+    if rest:
+        # argparse takes all of a command's overrides at one place only; ours may stand behind an option
+        if not hasattr(parsed, "overrides") or any(word.startswith("-") for word in rest):
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        parsed.overrides += rest
     return str(parsed.command), parsed

@@ -162,7 +162,7 @@ class Recording:
                 spool.log_metrics(self._best(values), 0)
             elif state in ("failed", "infeasible"):
                 # A worker that was killed could not hand over what it had written.
-                for file in (folder / "config.yaml", folder / "best.ckpt"):
+                for file in (folder / name for name in ("config.yaml", "data.json", "best.ckpt")):
                     if file.is_file():
                         spool.log_artifact(file)
             spool.end(state)  # type: ignore[arg-type]  # one of the four states

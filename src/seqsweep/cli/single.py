@@ -62,12 +62,15 @@ def run(built: Built) -> float | None:
     from hydra.core.hydra_config import HydraConfig
 
     from seqsweep import training
+    from seqsweep.data import SequenceData
     from seqsweep.tracking import Spool
 
     hydra = HydraConfig.get()
     directory = Path(hydra.runtime.output_dir)
     goal = training.Goal.of(built.task)
     name = f"{hydra.runtime.choices.get('model')} {hydra.runtime.choices.get('data')}"
+    if isinstance(built.data, SequenceData):
+        print(f"data    {built.data.summary()}", flush=True)
     recorder = open_recorder(built.config["tracking"])
     # In a worker of our launcher the variable holds the slot's share.
     slot = Slot(id=0, threads=int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -82,6 +85,7 @@ def run(built: Built) -> float | None:
     for key, number in (outcome.detail or {}).items() if isinstance(outcome, Complete) else ():
         print(f"best {key:<20} {number:.4f}")
     print(f"folder: {directory}")
+    print(f"run:    {recorder.run_id(directory)}")
     print("look:   seqsweep ui")
     return value
 

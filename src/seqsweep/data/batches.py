@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 
     from seqsweep.data.batch import Batch, Examples
 
-POOL = 50
-"""Examples of like length are brought together within a pool of so many batches."""
+POOL = 200
+"""Examples of like length are brought together within a pool of about so many batches."""
 
 
 class Order:
     """Which examples make up which batch, as a function of (seed, epoch) only.
 
     With `shuffle` every epoch has its own permutation. With `cost` (examples,),
-    the number of steps of each example, batches hold examples of like cost to
-    save padding: a permutation is cut into pools, each pool sorted, and the
-    batches permuted again. Without `shuffle` the examples come as they are.
+    the number of steps of each example or whatever puts like beside like
+    (`Examples.cost`), batches hold examples of like cost to save padding: a
+    permutation is cut into pools, each pool sorted, and the batches permuted
+    again. Without `shuffle` the examples come as they are.
 
     Lightning finds this object as its loader's ``sampler`` and sets the epoch.
     """
@@ -66,7 +67,8 @@ class Order:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
 
     def _pooled(self, index: np.ndarray, cost: np.ndarray) -> np.ndarray:
-        pool = POOL * self.batch_size
+        number = max(1, round(len(self) / POOL))
+        pool = -(-len(self) // number) * self.batch_size
         pools = [index[start : start + pool] for start in range(0, len(index), pool)]
         return np.concatenate([part[np.argsort(cost[part], kind="stable")] for part in pools])
 

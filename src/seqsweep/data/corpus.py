@@ -8,13 +8,13 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TextIO, TypeVar
 
 import numpy as np
 
 from seqsweep import checks
 from seqsweep.data import files
-from seqsweep.data.catalogue import origin
+from seqsweep.catalogue import origin
 from seqsweep.data.module import SequenceData, Splits
 from seqsweep.data.prepared import prepared
 from seqsweep.data.splitting import divide
@@ -32,11 +32,12 @@ SPLITS = ("row", "group", "time")
 Fitted = Mapping[str, Any]
 """What was learnt from the training part, as JSON has it: vocabularies, classes, means, column names."""
 
+RecordsT = TypeVar("RecordsT", bound="Records")
 Sequenced = TypeVar("Sequenced", bound="Sequence[Any] | np.ndarray")
 
 
 @dataclass(eq=False, repr=False)
-class Corpus(SequenceData):
+class Corpus(SequenceData, Generic[RecordsT]):
     """Examples from files, encoded by what the training part teaches.
 
     A kind of file says how it is read, what is learnt from it, how its records become
@@ -94,18 +95,18 @@ class Corpus(SequenceData):
     # ------------------------------------------------------------ what a kind says
 
     @abstractmethod
-    def read(self, path: Path, labelled: bool = True) -> Records:
+    def read(self, path: Path, labelled: bool = True) -> RecordsT:
         """The file's records; without `labelled` their answers are not asked for.
 
         Raises DataError, which names the file and the row.
         """
 
     @abstractmethod
-    def fit(self, train: Records) -> Fitted:
+    def fit(self, train: RecordsT) -> Fitted:
         """What the training part teaches. Raises DataError where nothing can be learnt from it."""
 
     @abstractmethod
-    def encode(self, records: Records, fitted: Fitted) -> dict[str, np.ndarray]:
+    def encode(self, records: RecordsT, fitted: Fitted) -> dict[str, np.ndarray]:
         """The records as arrays, none of them empty. Raises DataError for what `fitted` does not know."""
 
     @abstractmethod
@@ -120,7 +121,7 @@ class Corpus(SequenceData):
     def facts(self, fitted: Fitted) -> str:
         """What was inferred, in one line for the user."""
 
-    def write(self, records: Records, predictions: Sequence[Any], file: TextIO) -> None:
+    def write(self, records: RecordsT, predictions: Sequence[Any], file: TextIO) -> None:
         """Put down the task's predictions, one for each record, in a form like that of the files read."""
         raise NotImplementedError
 
@@ -128,7 +129,9 @@ class Corpus(SequenceData):
 
     @property
     def fitted(self) -> Fitted:
-        """What the training part taught; loads the data at the first use."""
+        """What the training part taught; loads the data at the first use, unless it was given."""
+        if self._given is not None:
+            return self._given
         _ = self.splits
         assert self._fitted is not None
         return self._fitted
@@ -144,7 +147,7 @@ class Corpus(SequenceData):
             type(self).__name__.lower(),
             lambda: self._build(sources),
             options=self._options(),
-            sources=[file for path in sources.values() for file in files.under(path)],
+            sources=[file for path in sources.values() for file in self.belonging(path)],
         )
         self._fitted = json.loads(bytes(arrays.pop("fitted").numpy()))
         parts = {
@@ -163,7 +166,7 @@ class Corpus(SequenceData):
         spec = self.describe_to_models(self._fitted)
         return Splits(spec, **{part: parts.get(part, nothing) for part in PARTS})
 
-    def unlabelled(self, path: Path) -> tuple[Records, Examples]:
+    def unlabelled(self, path: Path) -> tuple[RecordsT, Examples]:
         """A file to make predictions for, its records and its examples, whose targets mean nothing.
 
         Raises DataError, as `read` and `encode` do.
@@ -173,7 +176,7 @@ class Corpus(SequenceData):
         records = self.read(path, labelled=False)
         if len(records) == 0:
             raise DataError(f"{path}: holds no examples")
-        fitted = self._given if self._given is not None else self.fitted
+        fitted = self.fitted
         arrays = {name: torch.from_numpy(array) for name, array in self.encode(records, fitted).items()}
         return records, self.examples(arrays, fitted)
 
@@ -211,6 +214,10 @@ class Corpus(SequenceData):
             f"data.{option}={name}: there is no such file, neither in {here.parent} nor in {self.root}"
         )
 
+    def belonging(self, path: Path) -> list[Path]:
+        """The files that are read with `path`: itself, or all in the folder."""
+        return files.under(path)
+
     def _sources(self) -> dict[str, Path]:
         named = {part: getattr(self, part) for part in PARTS}
         if self._given is not None and self.test is not None:
@@ -229,7 +236,7 @@ class Corpus(SequenceData):
 
     def _build(self, sources: Mapping[str, Path]) -> dict[str, np.ndarray]:
         read = {part: self._filled(path) for part, path in sources.items()}
-        parts = self._divided(read) if "train" in read else read
+        parts = self.divided(read)
         fitted = self._given if self._given is not None else self.fit(parts["train"])
         if self._given is not None:
             parts = {"test": parts["test"]}
@@ -241,15 +248,18 @@ class Corpus(SequenceData):
         arrays["fitted"] = np.frombuffer(json.dumps(fitted).encode(), np.uint8)
         return arrays
 
-    def _filled(self, path: Path) -> Records:
+    def _filled(self, path: Path) -> RecordsT:
         records = self.read(path)
         if len(records) == 0:
             raise DataError(f"{path}: holds no examples")
         return records
 
-    def _divided(self, read: Mapping[str, Records]) -> dict[str, Records]:
-        """The parts that have files, and those held out of the training records."""
-        missing = [part for part in ("test", "val") if part not in read]
+    def divided(self, read: Mapping[str, RecordsT]) -> dict[str, RecordsT]:
+        """The parts that have files, and those held out of the training records.
+
+        Overridden by kinds whose files hold several parts, or whose parts differ in more than records.
+        """
+        missing = [part for part in ("test", "val") if part not in read and "train" in read]
         shares = {part: getattr(self, f"{part}_share") for part in missing}
         if not shares:
             return dict(read)

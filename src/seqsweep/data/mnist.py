@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqsweep import checks
+from seqsweep.catalogue import origin
 from seqsweep.data import files
 from seqsweep.data.batch import Examples
 from seqsweep.data.idx import read_idx
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 SIDE = 28
 BRIGHTEST = 255
-ORIGIN = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 FILES = {
     "train_inputs": "train-images-idx3-ubyte",
     "train_targets": "train-labels-idx1-ubyte",
@@ -56,7 +56,7 @@ class MnistRows(SequenceData):
     def load(self) -> Splits:
         """The three parts, mapped from the cache. Raises DataError for a missing or malformed file."""
         folder = self.root / "mnist"
-        sources = {key: files.require(folder, name, ORIGIN) for key, name in FILES.items()}
+        sources = {key: files.require(folder, name, origin("mnist")) for key, name in FILES.items()}
         arrays = prepared("mnist", lambda: _build(sources), sources=list(sources.values()))
         known = Examples(arrays["train_inputs"], arrays["train_targets"], divisor=BRIGHTEST)
         check_held_out(len(known), validation_size=self.validation_size)

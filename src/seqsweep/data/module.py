@@ -91,8 +91,8 @@ class SequenceData(LightningDataModule):
 
     def summary(self) -> str:
         """The data's name and the size of each part, in one line."""
-        sizes = {part: len(getattr(self.splits, part)) for part in ("train", "val", "test")}
-        return f"{self.spec.name}: {', '.join(f'{size:,} {part}' for part, size in sizes.items())}"
+        known = self.describe()
+        return f"{known['name']}: {', '.join(f'{known[part]:,} {part}' for part in ('train', 'val', 'test'))}"
 
     def setup(self, stage: str | None = None) -> None:
         """Load the data, once, whatever the `stage`."""

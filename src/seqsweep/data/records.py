@@ -75,5 +75,17 @@ class Rows:
         return None if self.groups is None else _numbered(self.groups)
 
 
+def rows_of(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The rows of stretches of a table, one stretch after the other.
+
+    Args:
+        starts: (stretches,) the first row of each.
+        lengths: (stretches,) how many rows each has.
+
+    """
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+
+
 def _numbered(names: Sequence[str]) -> np.ndarray:
     return np.unique(np.asarray(names, dtype=str), return_inverse=True)[1]

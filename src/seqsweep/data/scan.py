@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from seqsweep import checks
+from seqsweep.catalogue import origin
 from seqsweep.data import files, scan_grammar
 from seqsweep.data.batch import Examples
 from seqsweep.data.module import SequenceData, Splits
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ORIGIN = "https://github.com/brendenlake/SCAN"
 SIZES = {"simple": (16_728, 4_182), "addprim_jump": (14_670, 7_706), "addprim_turn_left": (21_890, 1_208)}
 """Pairs to train on and to test on, in each split."""
 LEFT_OUT: dict[str, Words] = {"addprim_jump": ("jump",), "addprim_turn_left": ("turn", "left")}
@@ -108,6 +108,7 @@ class Scan(SequenceData):
                 output_size=len(ACTION_WORDS),
                 max_length=scan_grammar.LONGEST_COMMAND,
                 target_max_length=scan_grammar.LONGEST_ANSWER + 1,
+                input_names=COMMAND_WORDS.tokens,
                 class_names=ACTION_WORDS.tokens,
                 padding_index=ACTION_WORDS.padding,
                 begin_index=ACTION_WORDS[BEGIN],
@@ -127,7 +128,7 @@ class Scan(SequenceData):
         if self.split_source == "auto" and not found:
             return []
         # One without the other is a mistake to mend, not a reason to draw another split in silence.
-        return [files.require(folder, name, ORIGIN) for name in names]
+        return [files.require(folder, name, origin("scan")) for name in names]
 
     def _build(self) -> dict[str, np.ndarray]:
         train, test = self._read() if self._published else self._make()
@@ -176,7 +177,7 @@ def read_pairs(path: Path, expected: int) -> list[Pair]:
     """
     pairs = [_pair(path, number, line) for number, line in enumerate(files.read_lines(path), start=1)]
     if len(pairs) != expected:
-        raise DataError(f"{path}: {len(pairs)} lines, expected {expected}; get it again from {ORIGIN}")
+        raise DataError(f"{path}: {len(pairs)} lines, expected {expected}; get it again from {origin('scan')}")
     return pairs
 
 

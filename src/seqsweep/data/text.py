@@ -21,8 +21,9 @@ WORDS: dict[str, Callable[[str], list[str]]] = {
     "whitespace": str.split,
     # A word may hold hyphens and apostrophes; other marks stand for themselves.
     "punctuation": re.compile(r"\w+(?:[-'’]\w+)*|[^\w\s]").findall,  # noqa: RUF001
+    "none": lambda text: [text],
 }
-"""How text is cut into words: where it has spaces, or at punctuation marks too."""
+"""How text is cut into words: where it has spaces, or at punctuation marks too, or not at all."""
 SPACE = "▁"
 """Stands for a space in a subword, as in SentencePiece."""
 

@@ -34,7 +34,7 @@ def recorded_studies(uri: str) -> dict[str, Any]:
     Raises:
         StoreError: the store cannot be read.
     """
-    return dict(_parents(_client(uri)))
+    return dict(_parents(open_store(uri)))
 
 
 def study_pages(uri: str, base: str, study: str, most: int = 5) -> StudyPages:
@@ -44,7 +44,7 @@ def study_pages(uri: str, base: str, study: str, most: int = 5) -> StudyPages:
         StudyError: there is no such study; says which there are.
         StoreError: the store cannot be read.
     """
-    client = _client(uri)
+    client = open_store(uri)
     parents = _parents(client)
     if study not in parents:
         known = ", ".join(parents) or "none yet"
@@ -66,7 +66,8 @@ def study_pages(uri: str, base: str, study: str, most: int = 5) -> StudyPages:
     )
 
 
-def _client(uri: str) -> MlflowClient:
+def open_store(uri: str) -> MlflowClient:
+    """A client of the tracking store. Raises StoreError if it cannot be opened."""
     try:
         return connect(uri)
     except store_errors() as error:

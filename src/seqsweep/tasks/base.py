@@ -79,6 +79,8 @@ class Task(LightningModule):
         """Where dropout masks and the like come from; made at the first step if it is None by then."""
         self.gradient_norm = torch.zeros(())
         """Of the latest optimiser step, over all parameters, before clipping."""
+        self.carried: Any = None
+        """What training takes from batch to batch, without a gradient: tensors, or a tuple of them."""
         self.record: dict[str, Any] = {}
         """Plain data that checkpoints carry under ``seqsweep``: the configuration and the DataSpec."""
         self._optimizer = optimizer

@@ -87,6 +87,12 @@ class Classification(Task):
         for name in ("accuracy", "macro_f1", "auroc", "confusion"):
             measures[name].update(probabilities, batch.targets)
 
+    def predictions(self, batch: Batch) -> Sequence[dict[str, Any]]:
+        """The most probable class, and the probability of each."""
+        logits = self.call(*self.tensors(), batch.inputs, batch.lengths)
+        probabilities = logits.softmax(dim=-1)  # batch x classes
+        return [{"class": int(row.argmax()), "probabilities": row.tolist()} for row in probabilities]
+
     def pictures(self) -> dict[str, Figure]:
         """The confusion matrix of the last test."""
         names = self.spec.class_names or tuple(map(str, range(self.spec.output_size)))

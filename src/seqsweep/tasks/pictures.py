@@ -82,23 +82,74 @@ def attention(weights: np.ndarray, source: Sequence[str], target: Sequence[str])
     return figure
 
 
-def gradient_flow(flows: Mapping[str, np.ndarray]) -> Figure:
-    """How much of the loss's gradient reaches each layer how many steps back; a panel for each of `flows`.
+def gradient_flow(panels: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """How much of the loss's gradient reaches how many steps back.
 
     Args:
-        flows: by title, (layers, steps) mean norms, the sequence's end first.
+        panels: by title, lines by name: (steps,) mean norms, the sequence's end first.
 
     """
-    figure = new_figure(3.4 * len(flows), 2.8)
-    panels = figure.subplots(1, len(flows), sharey=True, squeeze=False)[0]
-    for axes, (title, norms) in zip(panels, flows.items(), strict=True):
-        for layer, line in enumerate(norms, start=1):
+    figure = new_figure(3.4 * len(panels), 2.8)
+    for axes, (title, lines) in zip(
+        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
+    ):
+        for name, norms in lines.items():
             # a gradient of exactly 0 has no place on this scale
-            axes.plot(np.where(line > 0, line, np.nan), label=f"layer {layer}")
+            axes.plot(np.where(norms > 0, norms, np.nan), label=name)
         plain_axes(axes).set(title=title, xlabel="steps before the end", yscale="log")
-    panels[0].set_ylabel("gradient norm")
-    if len(norms) > 1:
-        panels[-1].legend(frameon=False)
+    figure.axes[0].set_ylabel("gradient norm")
+    if len(lines) > 1:
+        figure.axes[-1].legend(frameon=False)
+    return figure
+
+
+def forecast(context: np.ndarray, true: np.ndarray, predicted: np.ndarray, name: str) -> Figure:
+    """What was known, what came and what had been forecast, a panel a window.
+
+    Args:
+        context: (windows, steps before the forecast).
+        true: (windows, steps forecast).
+        predicted: (windows, steps forecast).
+        name: of the value.
+
+    """
+    figure = new_figure(7, 1 + 1.5 * len(context))
+    panels = np.atleast_1d(figure.subplots(len(context), 1, sharex=True))
+    before, after = np.arange(1 - context.shape[1], 1), np.arange(0, true.shape[1] + 1)
+    for axes, known, came, told in zip(panels, context, true, predicted, strict=True):
+        plain_axes(axes).axvline(0, color="0.8", linewidth=1, zorder=0)
+        axes.plot(before, known, color="0.4")
+        for values, look in (
+            (came, {"color": "0.4", "label": "true"}),
+            (told, {"color": "C0", "label": "forecast"}),
+        ):
+            axes.plot(after, np.append(known[-1], values), **look)
+        axes.set(ylabel=name)
+    panels[0].legend(loc="upper left", frameon=False, fontsize=8)
+    panels[-1].set(xlabel="steps from the last one known")
+    return figure
+
+
+def piano_roll(true: np.ndarray, predicted: np.ndarray) -> Figure:
+    """A piece, and the probabilities that were foretold of it.
+
+    Args:
+        true: (frames, keys) of 0 and 1.
+        predicted: (frames, keys) probabilities.
+
+    """
+    figure = new_figure(8, 5)
+    panels = figure.subplots(2, 1, sharex=True, sharey=True)
+    used = np.flatnonzero(true.any(axis=0) | (predicted > 0.1).any(axis=0))
+    for axes, roll, title in zip(panels, (true, predicted), ("true", "predicted"), strict=True):
+        image = axes.imshow(
+            roll.T, cmap="Greys", vmin=0, vmax=1, aspect="auto", origin="lower", interpolation="nearest"
+        )
+        axes.set(ylabel="key", title=title)
+    if len(used):
+        panels[0].set_ylim(used[0] - 1.5, used[-1] + 1.5)
+    panels[1].set_xlabel("frame")
+    figure.colorbar(image, ax=panels, label="probability", fraction=0.03, pad=0.02)
     return figure
 
 

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F
 
+from seqsweep.data.text import UNKNOWN, join
 from seqsweep.errors import ConfigError
 from seqsweep.models import Seq2Seq as Seq2SeqModel
 from seqsweep.tasks.base import Task, Tensors
 from seqsweep.tasks.measures import Mean
+from seqsweep.tasks.teacher_forcing import TeacherForcing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from matplotlib.figure import Figure
     from torch import Tensor
     from torchmetrics import Metric
 
@@ -23,13 +26,17 @@ if TYPE_CHECKING:
     from seqsweep.spec import DataSpec
     from seqsweep.tasks.base import OptimizerFactory, SchedulerFactory
 
+SHOWN = 4
+"""Examples whose attention is shown: the first ones of the test part."""
+
 
 class Seq2Seq(Task):
     """Cross-entropy a target token, and whether the generated sequence is the true one.
 
     Logs, for ``val`` and ``test``: loss and token_accuracy, both with the true
-    tokens fed, and exact_match, the share of sequences that greedy generation
-    gets right from the first token to the end marker.
+    tokens fed, and exact_match, the share of sequences that generation gets right
+    from the first token to the end marker. Its pictures show where attention was
+    in the answers to the first examples tested.
 
     Args:
         model: a `seqsweep.models.Seq2Seq`.
@@ -39,11 +46,14 @@ class Seq2Seq(Task):
         teacher_forcing: probability, drawn for each step of each sequence, that training
             feeds the true token rather than the model's own. At 1 all steps are
             computed at once; below, one after the other.
+        teacher_forcing_end: that probability at the end of training; None for no change.
+        teacher_forcing_schedule: the way there, ``linear``, ``exponential`` or ``inverse_sigmoid``
+            (Bengio et al. 2015), over all optimiser steps of the run.
 
     """
 
     kind = "seq2seq"
-    metrics = ("val/loss", "val/token_accuracy", "val/exact_match")
+    metrics: tuple[str, ...] = ("val/loss", "val/token_accuracy", "val/exact_match")
     monitor = ("val/exact_match", "maximize")
     model: Seq2SeqModel
 
@@ -55,18 +65,23 @@ class Seq2Seq(Task):
         scheduler: SchedulerFactory | None = None,
         *,
         teacher_forcing: float = 1.0,
+        teacher_forcing_end: float | None = None,
+        teacher_forcing_schedule: str = "linear",
     ) -> None:
         super().__init__(model, spec, optimizer, scheduler)
         if not isinstance(model, Seq2SeqModel):
             raise ConfigError(
-                f"_target_=seqsweep.tasks.Seq2Seq: expected model=seq2seq, since the targets of "
-                f"'{spec.name}' are sequences, not {type(model).__name__}"
+                f"_target_=seqsweep.tasks.{type(self).__name__}: expected model=seq2seq, since the targets "
+                f"of '{spec.name}' are sequences, not {type(model).__name__}"
             )
-        self.teacher_forcing = _share("teacher_forcing", teacher_forcing)
+        self.teacher_forcing = TeacherForcing(teacher_forcing, teacher_forcing_end, teacher_forcing_schedule)
+        self._last_step: float | None = None
+        self._tested: Batch | None = None
 
     def draw_masks(self, batch: Batch) -> Any:
         """All random draws of one training step, from the trial's own generator."""
-        return self.model.draw_masks(batch, self.own_generator(), self.teacher_forcing)
+        share = self.teacher_forcing.at(self._progress())
+        return self.model.draw_masks(batch, self.own_generator(), share)
 
     def loss(
         self, params: Tensors, buffers: Tensors, batch: Batch, state: Any, masks: Any
@@ -87,11 +102,68 @@ class Seq2Seq(Task):
         loss, _, logits = self.loss(*self.tensors(), batch, None, None)
         true = batch.target_mask  # batch x time
         right = (logits.argmax(dim=-1) == batch.targets)[true].float()  # true tokens
-        generated = self.model.generate(batch.inputs, batch.lengths)
-        matches = exact_match(generated, batch.targets, self.spec.padding_index)
         measures["loss"].update(loss, right.numel())
         measures["token_accuracy"].update(right)
+        self.measure_generated(measures, batch, self.model.generate(batch.inputs, batch.lengths))
+
+    def measure_generated(self, measures: Mapping[str, Any], batch: Batch, generated: Tensor) -> None:
+        """Take what was generated for a batch, batch x some time, into the measures."""
+        matches = exact_match(generated, batch.targets, self.spec.padding_index)
         measures["exact_match"].update(matches.float())
+
+    def predictions(self, batch: Batch) -> list[list[int]]:
+        """The generated tokens of each example, without the end marker."""
+        return self.answers(self.model.generate(batch.inputs, batch.lengths))
+
+    def answers(self, rows: Tensor) -> list[list[int]]:
+        """The tokens of each row (batch x time) that come before its end marker."""
+        ended = (rows == self.spec.end_index) | (rows == self.spec.padding_index)
+        lengths = (ended.cumsum(dim=1) == 0).sum(dim=1)
+        return [row[:length] for row, length in zip(rows.tolist(), lengths.tolist(), strict=True)]
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Take a batch into the test measures, and keep the first one to be shown."""
+        super().test_step(batch, batch_idx)
+        if batch_idx == 0:
+            self._tested = batch
+
+    @torch.no_grad()
+    def pictures(self) -> dict[str, Figure]:
+        """Where attention was in the answers to the first examples of the test part."""
+        from seqsweep.tasks.pictures import attention
+
+        if self._tested is None:
+            return {}
+        rows, lengths = self._tested.inputs[:SHOWN], self._tested.mask[:SHOWN].sum(dim=1)
+        generated = self.model.generate(rows, lengths)
+        weights = self.model.attention_weights(rows, lengths, generated).cpu().numpy()
+        figures: dict[str, Figure] = {}
+        if weights.shape[2] == 0:  # a model without attention
+            return figures
+        for number, answer in enumerate(self.answers(generated)):
+            source = self._names_of_inputs(rows[number, : lengths[number]])
+            ended = [*answer, self.spec.end_index][: generated.shape[1]]  # the end, if there was room for it
+            target = self._names(ended)
+            shown = weights[number, : len(target), : len(source)]
+            figures[f"attention_{number + 1}"] = attention(shown, source, target)
+        return figures
+
+    def _progress(self) -> float:
+        """The share of the run's optimiser steps that are done."""
+        if self.teacher_forcing.end is None or self._trainer is None:
+            return 0.0
+        if self._last_step is None:
+            self._last_step = float(self.trainer.estimated_stepping_batches)
+        return self.trainer.global_step / self._last_step
+
+    def _names_of_inputs(self, steps: Tensor) -> list[str]:
+        """What stands below a picture for the steps of an input."""
+        names = self.spec.input_names
+        return [names[token] for token in steps.tolist()] if names else [str(n) for n in range(len(steps))]
+
+    def _names(self, tokens: Sequence[Any]) -> list[str]:
+        names = self.spec.class_names
+        return [names[token] if names else str(token) for token in tokens]
 
 
 def exact_match(generated: Tensor, targets: Tensor, padding: int) -> Tensor:
@@ -111,8 +183,7 @@ def exact_match(generated: Tensor, targets: Tensor, padding: int) -> Tensor:
     return torch.eq(*rows).all(dim=1)
 
 
-def _share(name: str, value: object) -> float:
-    """`value` as a number from 0 to 1, both included."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ConfigError(f"{name}={value}: expected a number from 0 to 1")
-    return float(value)
+def text_of(tokens: Sequence[int], spec: DataSpec, unknown: str = UNKNOWN) -> str:
+    """The text of target tokens without markers, with `unknown` for each that is an unknown one."""
+    names = (spec.class_names[token] for token in tokens)
+    return join((unknown if name == UNKNOWN else name for name in names), spec.level)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from seqsweep import checks
 from seqsweep.errors import ConfigError
+from seqsweep.models.base import boolean
 from seqsweep.tasks.schedules import make_schedule
 from seqsweep.training import seeding
 from seqsweep.training.arguments import trainer_arguments
+from seqsweep.training.gradients import check_flows
 from seqsweep.training.instantiation import complete, instantiate
 
 if TYPE_CHECKING:
@@ -60,6 +62,12 @@ class Built:
         return patience
 
     @property
+    def gradient_flow(self) -> bool:
+        """Whether to draw how far back the gradient reaches."""
+        wanted = (self.config.get("tracking") or {}).get("gradient_flow", False)
+        return boolean("tracking.gradient_flow", wanted)
+
+    @property
     def keep_checkpoints(self) -> str:
         """``best`` or ``all``."""
         return str(self.config.get("tracking", {}).get("keep_checkpoints", "best"))
@@ -83,7 +91,10 @@ def build(config: Mapping[str, Any]) -> Built:
     with seeding.isolated(seed, "init"):
         model = complete("model", instantiate("model", config["model"], supplied=1), data.spec)
     task = _task(config, model, data.spec)
-    return Built(data, data.spec, model, task, trainer, config)
+    built = Built(data, data.spec, model, task, trainer, config)
+    if built.gradient_flow:
+        check_flows(model)
+    return built
 
 
 def _check(config: Mapping[str, Any]) -> int:

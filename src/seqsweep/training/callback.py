@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import Callback
 
 from seqsweep.protocol import Interrupted, Outcome, Pruned
@@ -82,7 +83,7 @@ class TrialCallback(Callback):
         self._patience = patience
         self._record = record
         self._place = place or Place()
-        self._generators: list[dict[str, torch.Tensor]] = []
+        self._generators: list[dict[str, Any]] = []
         self._losses: list[torch.Tensor] = []
         self._shared = 0
         self._validated = False
@@ -140,6 +141,7 @@ class TrialCallback(Callback):
         if rank < len(self._generators):
             task.generator.set_state(self._generators[rank]["masks"])
             torch.set_rng_state(self._generators[rank]["global"])
+            task.carried = self._generators[rank]["carried"]
         self._losses = [loss.to(trainer.strategy.root_device) for loss in self._losses]
         task.gradient_norm = self._gradient_norm
         self._started = self._saved = time.perf_counter()
@@ -290,7 +292,11 @@ class TrialCallback(Callback):
         # What the checkpoint covers will not be logged again: it has to be on disk before.
         self._tracker.flush()
         assert task.generator is not None
-        own = {"masks": task.generator.get_state(), "global": torch.get_rng_state()}
+        own = {
+            "masks": task.generator.get_state(),
+            "global": torch.get_rng_state(),
+            "carried": move_data_to_device(task.carried, torch.device("cpu")),
+        }
         self._generators = self._place.gathered(own)
         self._share_losses(trainer)
         self._write(trainer, folder.LAST, weights_only=False)

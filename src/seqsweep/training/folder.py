@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from matplotlib.figure import Figure
+
 CONFIG = "config.yaml"
+DATA = "data.json"
+PICTURES = "pictures"
 BEST = "best.ckpt"
 LAST = "last.ckpt"
 ERROR = "error.txt"
@@ -42,6 +46,23 @@ def write_config(directory: Path, config: Mapping[str, Any]) -> Path:
     path = directory / CONFIG
     with replacing(path) as part:
         part.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
+    return path
+
+
+def write_data(directory: Path, learnt: Mapping[str, Any]) -> Path:
+    """Write what was learnt from the data, which is needed to use the run on other data."""
+    path = directory / DATA
+    with replacing(path) as part:
+        part.write_text(json.dumps(learnt, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def write_picture(directory: Path, name: str, figure: Figure) -> Path:
+    """Write a figure as an image."""
+    path = directory / PICTURES / f"{name}.png"
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=200, bbox_inches="tight")
     return path
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from seqsweep.data import Batch
+    from seqsweep.models import Model
     from seqsweep.tasks import Task
 
 
@@ -26,7 +27,7 @@ def gradient_flow(task: Task, batch: Batch) -> np.ndarray:
     network cannot learn what happened that long ago (Bengio et al. 1994).
 
     Args:
-        task: with a `seqsweep.models.RecurrentModel`, on the batch's device.
+        task: with a `seqsweep.models.RecurrentModel`.
         batch: a few examples.
 
     Returns:
@@ -36,15 +37,21 @@ def gradient_flow(task: Task, batch: Batch) -> np.ndarray:
         ConfigError: the model is of another kind.
 
     """
-    model = task.model
-    if not isinstance(model, RecurrentModel):
-        raise ConfigError(
-            "tracking.gradient_flow=true: expected false, since it is drawn for model=rnn, lstm, gru only"
-        )
+    model = check_flows(task.model)
+    batch = batch.to(next(model.parameters()).device)
     with torch.enable_grad(), watching(model.recurrent) as entered:
         loss, _, _ = task.loss(*task.tensors(), batch, None, None)
         gradients = torch.autograd.grad(loss * len(batch), entered)
     return np.stack([_by_distance(gradient, batch) for gradient in gradients])
+
+
+def check_flows(model: Model) -> RecurrentModel:
+    """`model`, whose gradient's way can be drawn. Raises ConfigError for others."""
+    if not isinstance(model, RecurrentModel):
+        raise ConfigError(
+            "tracking.gradient_flow=true: expected false, since it is drawn for model=rnn, lstm, gru only"
+        )
+    return model
 
 
 def _by_distance(gradient: Tensor, batch: Batch) -> np.ndarray:

@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,20 +15,24 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from seqsweep.data import Batches, SequenceData
 from seqsweep.errors import ConfigError, DataError, UsageError
 from seqsweep.protocol import Complete, Failed, Infeasible, Interrupted, LocalContext, Outcome, Pruned
+from seqsweep.tasks import pictures
 from seqsweep.training import folder, parallel, seeding
 from seqsweep.training.arguments import make_trainer
 from seqsweep.training.building import build
 from seqsweep.training.callback import Stop, TrialCallback
 from seqsweep.training.goal import Goal, check_metrics
+from seqsweep.training.gradients import gradient_flow
 from seqsweep.training.quiet import keeping_sigint, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    import numpy as np
     from lightning.pytorch import LightningDataModule, Trainer
 
     from seqsweep.protocol import JobContext, Slot
+    from seqsweep.tasks import Task
     from seqsweep.tracking import Tracker
     from seqsweep.training.building import Built
     from seqsweep.training.parallel import Crew, Place
@@ -181,6 +186,7 @@ class _Run:
 
     def _fit_and_test(self) -> Outcome:
         self._describe()
+        flows = self._flow("at the start")
         trainer = self._trainer()
         self.tracker.set_tags({"seqsweep.device": _device(trainer)})
         self._fit(trainer)
@@ -188,6 +194,11 @@ class _Run:
         if progress.best is None:
             return Failed("no validation was run, so there is no result")
         metrics = dict(progress.best_metrics)
+        if flows:
+            load_checkpoint(self.built.task, self.directory / folder.BEST)
+            picture = pictures.gradient_flow(flows | self._flow("at the best"))
+            path = folder.write_picture(self.directory, "gradient_flow", picture)
+            self.tracker.log_artifact(path, folder.PICTURES)
         if self.goal.test:
             tester = trainer if self.crew.place.size == 1 else self._trainer(alone=True)
             metrics |= _test(
@@ -195,6 +206,14 @@ class _Run:
             )
         values = tuple(progress.best_metrics[name] for name in self.goal.metrics)
         return Complete(values, detail=metrics)
+
+    def _flow(self, title: str) -> dict[str, dict[str, np.ndarray]]:
+        """How far back the gradient reaches as the weights are now, if that is asked for."""
+        if not self.built.gradient_flow:
+            return {}
+        batch = next(iter(self.built.data.val_dataloader()))
+        layers = enumerate(gradient_flow(self.built.task, batch), start=1)
+        return {title: {f"layer {layer}": norms for layer, norms in layers}}
 
     def _trainer(self, alone: bool = False) -> Trainer:
         ours = {"default_root_dir": self.directory}
@@ -210,6 +229,7 @@ class _Run:
         tracker.log_params(dict(_flat(config)))
         tracker.set_tags({"seqsweep.threads": str(torch.get_num_threads())})
         tracker.log_artifact(folder.write_config(self.directory, config))
+        tracker.log_artifact(folder.write_data(self.directory, _learnt(self.built)))
 
     def _fit(self, trainer: Trainer) -> None:
         last = self.directory / folder.LAST
@@ -264,13 +284,44 @@ class _Run:
 def _test(
     built: Built, trainer: Trainer, path: Path, tracker: Tracker, step: int | None = None
 ) -> dict[str, float]:
-    """Metrics of the test part at the checkpoint, recorded at the step it was made."""
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    built.task.load_state_dict(checkpoint["state_dict"])
-    [logged] = trainer.test(built.task, datamodule=built.data, verbose=False)
-    metrics = {name: float(value) for name, value in logged.items() if name.startswith("test/")}
-    tracker.log_metrics(metrics, checkpoint["global_step"] if step is None else step)
+    """Metrics of the test part at the checkpoint, recorded with its pictures at the step it was made."""
+    made = load_checkpoint(built.task, path)
+    metrics = measured(built, trainer)
+    tracker.log_metrics(metrics, made if step is None else step)
+    for name, figure in built.task.pictures().items():
+        tracker.log_artifact(folder.write_picture(path.parent, name, figure), folder.PICTURES)
     return metrics
+
+
+def load_checkpoint(task: Task, path: Path) -> int:
+    """Give the task the checkpoint's weights; returns the optimiser step they were stored at.
+
+    Raises:
+        ConfigError: they are those of another model, or none at all.
+
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        task.load_state_dict(checkpoint["state_dict"])
+        return int(checkpoint["global_step"])
+    except (RuntimeError, KeyError, TypeError, AttributeError, EOFError, UnpicklingError) as error:
+        reason = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+        raise ConfigError(
+            f"{path.name} does not fit the configured model ({' '.join(reason[:2])})"
+        ) from error
+
+
+def measured(built: Built, trainer: Trainer) -> dict[str, float]:
+    """Metrics of the test part, as the task is."""
+    [logged] = trainer.test(built.task, datamodule=built.data, verbose=False)
+    return {name: float(value) for name, value in logged.items() if name.startswith("test/")}
+
+
+def _learnt(built: Built) -> dict[str, Any]:
+    """What the data taught, for whoever uses the run on other data."""
+    data = built.data
+    known = {"fitted": dict(data.fitted), "data": data.describe()} if isinstance(data, SequenceData) else {}
+    return {**known, "spec": asdict(built.spec)}
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -1,0 +1,126 @@
+"""A run is found by what a user calls it, and what cannot be used is one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from seqsweep.errors import StoreError, StudyError
+from seqsweep.reporting.runs import find_run, find_trained
+from seqsweep.tracking import Recorder, Spool, State, StudyRecord
+from seqsweep.tracking.mlflow_store import connect
+
+
+@dataclass
+class Store:
+    uri: str
+    ids: dict[str, str]
+
+
+def record(
+    recorder: Recorder, folder: Path, state: State | None, trial: int | None, *files: str, **tags: str
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with Spool(folder) as spool:
+        for name in files:
+            (folder / name).write_text(f"{name} of {folder.name}")
+            spool.log_artifact(folder / name)
+        spool.set_tags(tags)
+        spool.log_metrics({"test/accuracy": 0.5}, 1)
+        if state is not None:
+            spool.end(state)
+    recorder.follow(folder, name=f"{folder.parent.name} {folder.name}", trial=trial)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    home = tmp_path_factory.mktemp("home")
+    uri, artifacts = f"sqlite:///{home / 'mlflow.db'}", home / "mlartifacts"
+    study = StudyRecord(name="a/study", uid="one", directory=home / "study")
+    whole = ("config.yaml", "best.ckpt")
+    with Recorder(uri, "tests", artifacts, study, interval=0.05) as recorder:
+        record(recorder, home / "study" / "0", "complete", 0, *whole, "data.json")
+        record(recorder, home / "study" / "1", "complete", 1, **{"seqsweep.copy_of": "0"})
+        record(recorder, home / "study" / "2", "infeasible", 2, "config.yaml")
+        record(recorder, home / "study" / "12", None, 12, *whole)
+        recorder.study(tags={"seqsweep.best_trial": "0"})
+    with Recorder(
+        uri, "tests", artifacts, StudyRecord(name="empty", uid="two", directory=home / "e")
+    ) as recorder:
+        recorder.study(tags={"x": "y"})
+    with Recorder(uri, "others", artifacts, interval=0.05) as recorder:
+        for number in range(20):
+            record(recorder, home / "single" / str(number), "complete", None)
+    client = connect(uri)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    yield Store(uri, {run.info.run_name: run.info.run_id for run in client.search_runs(experiments)})
+
+
+def test_by_id_and_by_its_beginning(store: Store) -> None:
+    own = store.ids["study 12"]
+    assert find_run(store.uri, own).name == "study 12"
+    others = [run for run in store.ids.values() if run != own]
+    length = next(n for n in range(1, 33) if not any(other.startswith(own[:n]) for other in others))
+    assert find_run(store.uri, own[:length]).id == own
+
+
+def test_by_study(store: Store) -> None:
+    assert find_run(store.uri, "a/study/12").id == store.ids["study 12"]
+    best = find_run(store.uri, "a/study/best")
+    assert (best.id, best.name, best.state) == (store.ids["study 0"], "study 0", "complete")
+    assert best.metrics == {"test/accuracy": 0.5}
+
+
+def test_a_copy_is_its_original(store: Store) -> None:
+    assert find_run(store.uri, "a/study/1").name == "study 0"
+
+
+def test_its_files(store: Store) -> None:
+    with find_trained(store.uri, "a/study/0").files("config.yaml", "data.json", "other") as folder:
+        assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "data.json"]
+        assert (folder / "config.yaml").read_text() == "config.yaml of 0"
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("zz", "no run 'zz' in sqlite:.*: expected a Run's id, .*; studies there: empty, a/study"),
+        ("' or 1=1", "no run '' or 1=1'"),
+        ("a/stduy/best", r"no study 'a/stduy' in .*; did you mean 'a/study'\?"),
+        ("a/study/7", "the study has no trial 7; its trials are 0 to 12"),
+        ("a/study/worst", "expected a/study/best or a/study/NUMBER"),
+        ("a/study/-1", "expected a/study/best or a/study/NUMBER"),
+        ("empty/best", "no trial of study 'empty' is complete yet"),
+        ("empty/0", "the study has no trial 0; it has none"),
+        ("a/study/2", r"run study 2 \(\w{8}\) has no best.ckpt: it is infeasible"),
+        ("a/study/12", "is under way, or was cut off"),
+    ],
+)
+def test_what_cannot_be_used(store: Store, name: str, message: str) -> None:
+    with pytest.raises(StudyError, match=message) as error:
+        find_trained(store.uri, name)
+    assert "\n" not in str(error.value)
+
+
+def test_a_beginning_of_several(store: Store) -> None:
+    firsts = [run[0] for run in store.ids.values()]
+    several = next(first for first in firsts if firsts.count(first) > 1)
+    with pytest.raises(
+        StudyError, match=rf"run '{several}': {firsts.count(several)} ids begin so, give more of it"
+    ):
+        find_run(store.uri, several)
+
+
+def test_a_study_is_no_run(store: Store) -> None:
+    with pytest.raises(StudyError, match="is a study, not a run: a/study/best"):
+        find_trained(store.uri, store.ids["a/study"])
+
+
+def test_no_store_is_made(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no tracking store at .*mlflow\.db"):
+        find_run(f"sqlite:///{tmp_path / 'mlflow.db'}", "x")
+    assert list(tmp_path.iterdir()) == []
