@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from seqsweep import paths
-from seqsweep.data import files
 from seqsweep.catalogue import SETS, DataSet, find_set, origin
+from seqsweep.data import files
 from seqsweep.errors import DataError
 from seqsweep.spec import KINDS
 

@@ -32,7 +32,7 @@ def refused(capsys: pytest.CaptureFixture[str], *command: str) -> str:
 
 TRAIN = [
     (["model=grv"], "model=grv: expected one of gru, lstm, rnn, seq2seq; did you mean 'gru'?"),
-    (["data=digit"], "data=digit: expected one of digits"),
+    (["data=digit"], "did you mean 'digits'?"),
     (["modl=gru"], "modl: the configuration has no such key; did you mean 'model'?"),
     (["model.hiden_size=3"], "no such key; did you mean 'model.hidden_size'?"),
     (["model.hidden_size=0"], "model.hidden_size=0: expected an integer of at least 1"),

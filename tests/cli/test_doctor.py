@@ -12,7 +12,7 @@ import pytest
 
 from seqsweep import paths
 from seqsweep.catalogue import SETS
-from seqsweep.cli import doctor, main
+from seqsweep.cli import main
 from seqsweep.tracking.mlflow_store import connect
 
 

@@ -265,6 +265,26 @@ def test_files_that_are_damaged(
     assert message in refused(capsys, "evaluate", changed("Digits", name, content))
 
 
+@pytest.mark.parametrize(
+    ("learnt", "message"),
+    [
+        ({"fitted": {"nothing": 1}}, "data.json: not what TextClassification had learnt (KeyError: "),
+        ({"fitted": [1]}, "data.json: expected mappings under fitted and spec"),
+        (
+            {"spec": {"class_names": ["x", "y"]}},
+            "its class_names is ['bad', 'good'], and the run was trained on",
+        ),
+    ],
+)
+def test_what_was_learnt_is_damaged(
+    changed: Any, home: Home, capsys: pytest.CaptureFixture[str], learnt: dict[str, Any], message: str
+) -> None:
+    whole = json.loads((home.artifacts("TextClassification") / "data.json").read_text())
+    run = changed("TextClassification", "data.json", json.dumps(whole | learnt).encode())
+    assert message in refused(capsys, "evaluate", run)
+    assert message in refused(capsys, "predict", run, str(home.folder / "reviews.csv"))
+
+
 # ---------------------------------------------------------------- predict
 
 

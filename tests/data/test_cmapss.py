@@ -54,7 +54,7 @@ def told(data: CMapss, part: str) -> list[tuple[int, list[int], float]]:
     found = []
     for row in range(len(examples)):
         batch = examples.cut(torch.tensor([row]))
-        marks = batch.inputs[0, :, 3].long()  # after setting 2, setting 3 and sensor 1
+        marks = batch.inputs[0, :, 1].long()  # after sensor 1
         units = (marks // 1000).unique().tolist()
         assert len(units) == 1, "a window crosses engines"
         target = batch.targets[0, 0].item() * data.spec.target_scales[0] + data.spec.target_means[0]
@@ -99,10 +99,11 @@ def test_rows_are_kept_once_and_constant_ones_not_at_all(tmp_path: Path) -> None
     data = made(folder(tmp_path), scale="standard")
     train = data.splits.train.inputs
     engines = {1, 2, 3, 4, 5, 6} - {unit for unit, _, _ in told(made(folder(tmp_path)), "val")}
-    assert train.values.shape == (sum(LIVES[unit - 1] for unit in engines), 22)
-    torch.testing.assert_close(train.values.mean(0), torch.zeros(22), atol=1e-5, rtol=0)
-    assert data.spec.input_size == 22
-    assert "constant: setting 1, sensor 21" in data.summary()
+    assert train.values.shape == (sum(LIVES[unit - 1] for unit in engines), 20)
+    torch.testing.assert_close(train.values.mean(0), torch.zeros(20), atol=1e-5, rtol=0)
+    assert data.spec.input_size == 20
+    assert "left out: setting 1, setting 2, setting 3, sensor 21" in data.summary()
+    assert made(folder(tmp_path), settings=True).spec.input_size == 22
 
 
 def test_the_draw_follows_the_seed(tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ LINE = " ".join(["1"] * 26)
         ("train", f"1 2{LINE[3:]}\n{LINE}\n", "line 2: cycle 1 of engine 1 comes after its cycle 2"),
         ("train", f"{LINE}\n2{LINE[1:]}\n1 2{LINE[3:]}\n", "line 3: engine 1 again"),
         ("train", f"{LINE}\n", "are too few to hold out"),
-        ("train", "".join(f"{unit}{LINE[1:]}\n" for unit in range(1, 5)), "no setting and no sensor ever changes"),
+        ("train", "".join(f"{unit}{LINE[1:]}\n" for unit in range(1, 5)), "no sensor ever changes"),
         ("RUL", "7\n300\n", "RUL_FD001.txt: 2 remaining lives, expected 3"),
         ("RUL", "7\n-1\n12\n", "RUL_FD001.txt, line 2: -1 cycles"),
         ("RUL", "7\nlong\n12\n", "RUL_FD001.txt, line 2: value 1 is 'long'"),
@@ -176,8 +177,16 @@ def test_damaged_and_missing_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"subset": "FD005"}, {"window": 0}, {"cap": 0}, {"draws": 0}, {"scale": "x"}, {"max_length": 5},
-     {"split_by": "time"}],
+    [
+        {"subset": "FD005"},
+        {"window": 0},
+        {"cap": 0},
+        {"draws": 0},
+        {"settings": "yes"},
+        {"scale": "x"},
+        {"max_length": 5},
+        {"split_by": "time"},
+    ],
 )
 def test_wrong_options(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="window" if "max_length" in options else next(iter(options))):
@@ -186,7 +195,9 @@ def test_wrong_options(options: dict[str, Any]) -> None:
 
 def test_the_published_files(real_data: Path) -> None:
     data = CMapss(root=real_data, dataset="cmapss_fd001")
-    table = np.loadtxt(io.BytesIO(gzip.decompress((real_data / "cmapss_fd001/train_FD001.txt.gz").read_bytes())))
+    table = np.loadtxt(
+        io.BytesIO(gzip.decompress((real_data / "cmapss_fd001/train_FD001.txt.gz").read_bytes()))
+    )
     assert len(table) == 20_631
     lives = np.unique(table[:, 0], return_counts=True)[1]
     assert len(lives) == 100
@@ -199,4 +210,4 @@ def test_the_published_files(real_data: Path) -> None:
     truth = [float(line) for line in (real_data / "cmapss_fd001/RUL_FD001.txt").read_text().split()]
     own = test.targets[:, 0] * data.spec.target_scales[0] + data.spec.target_means[0]
     np.testing.assert_allclose(own.numpy(), truth, rtol=1e-5)
-    assert data.spec.input_size == 17
+    assert data.spec.input_size == 15

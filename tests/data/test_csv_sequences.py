@@ -124,7 +124,10 @@ def test_scaling_is_the_training_parts(tmp_path: Path, scale: str) -> None:
     test = frame(seed=1, constant=7.0)
     test["x"] += 1000
     data = loaded(
-        saved(tmp_path / "a.csv", train), test=str(saved(tmp_path / "b.csv", test)), val_share=0.2, scale=scale
+        saved(tmp_path / "a.csv", train),
+        test=str(saved(tmp_path / "b.csv", test)),
+        val_share=0.2,
+        scale=scale,
     )
     values = data.splits.train.inputs.values.numpy()
     if scale == "standard":
@@ -244,7 +247,7 @@ def test_predictions_for_a_file_without_answers(tmp_path: Path, kind: Any) -> No
     out = io.StringIO()
     if kind is CsvClassification:
         again.write(records, [{"class": 1, "probabilities": [0.25, 0.75]}] * 3, out)
-        assert out.getvalue().startswith("id,target,target=0,target=1\ns00,1,0.250000,0.750000\n")
+        assert out.getvalue().startswith("id,target,probability_0,probability_1\ns00,1,0.250000,0.750000\n")
     else:
         again.write(records, [[1.5], [2.0], [-3.0]], out)
         assert out.getvalue() == "id,target\ns00,1.5\ns01,2\ns02,-3\n"
@@ -281,7 +284,10 @@ def test_a_run_tests_on_other_data_as_it_was_trained(tmp_path: Path) -> None:
         ("id,time,x,target\na,1,1,0\na,,1,0\n", "a.csv, line 3: column 'time' is empty"),
         ("id,time,x,target\na,1,1,0\nb,1,1,0\na,1,2,0\n", "line 4, sequence 'a': its time was there before"),
         ("id,time,x,target\na,1,1,0\nb,9,1,0\na,0,2,0\n", "line 4, sequence 'a': its time is earlier"),
-        ("id,time,x,target\na,1,1,0\na,2,1,1\n", "line 3, sequence 'a': its target is '1', in the sequence's first"),
+        (
+            "id,time,x,target\na,1,1,0\na,2,1,1\n",
+            "line 3, sequence 'a': its target is '1', in the sequence's first",
+        ),
         ("id,time,x,target\na,1,1,0\nb,1,2,0\nc,1,3,0\nd,1,4,0\n", None),
         ("id,time,x,x,target\na,1,1,1,0\n", "two columns are named 'x'"),
         ("id,time,note,target\na,1,some,0\n", "no column of numbers besides"),
@@ -292,9 +298,7 @@ def test_a_run_tests_on_other_data_as_it_was_trained(tmp_path: Path) -> None:
         ("id,time,x,target\na,1,1,0\n", "are too few to hold out"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(
-    tmp_path: Path, kind: Any, text: str, told: str | None
-) -> None:
+def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, kind: Any, text: str, told: str | None) -> None:
     only = {CsvClassification: "'0' is the only class", CsvRegression: "column 'target' is 0 in every"}[kind]
     assert (told or only) in refusal(saved(tmp_path / "a.csv", text), kind)
 
@@ -303,9 +307,7 @@ def test_a_class_that_only_the_test_part_has(tmp_path: Path) -> None:
     test = frame(4, seed=1)
     test.loc[test["id"] == "s03", "target"] = 9
     line = int(np.flatnonzero(test["id"] == "s03")[0]) + 2
-    message = refusal(
-        saved(tmp_path / "a.csv", frame()), test=str(saved(tmp_path / "b.csv", test))
-    )
+    message = refusal(saved(tmp_path / "a.csv", frame()), test=str(saved(tmp_path / "b.csv", test)))
     assert f"b.csv, line {line}, sequence 's03': '9' is not a class of the training part" in message
 
 

@@ -12,6 +12,7 @@ from seqsweep.errors import StoreError, StudyError
 from seqsweep.reporting.runs import find_run, find_trained
 from seqsweep.tracking import Recorder, Spool, State, StudyRecord
 from seqsweep.tracking.mlflow_store import connect
+from tracking.serving import TrackingServer
 
 
 @dataclass
@@ -52,7 +53,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     ) as recorder:
         recorder.study(tags={"x": "y"})
     with Recorder(uri, "others", artifacts, interval=0.05) as recorder:
-        for number in range(20):
+        for number in range(14):  # with the others more than there are first digits of an id
             record(recorder, home / "single" / str(number), "complete", None)
     client = connect(uri)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
@@ -124,3 +125,19 @@ def test_no_store_is_made(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no tracking store at .*mlflow\.db"):
         find_run(f"sqlite:///{tmp_path / 'mlflow.db'}", "x")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.real
+def test_the_files_of_a_server_are_downloaded(tmp_path: Path) -> None:
+    server = TrackingServer(tmp_path)
+    server.start()
+    try:
+        with Recorder(server.uri, "tests", tmp_path / "unused", interval=0.05) as recorder:
+            record(recorder, tmp_path / "runs" / "one", "complete", None, "config.yaml", "best.ckpt")
+        (run,) = connect(server.uri).search_runs([recorder.experiment_id])
+        with find_trained(server.uri, run.info.run_id[:8]).files("best.ckpt") as folder:
+            assert (folder / "best.ckpt").read_text() == "best.ckpt of one"
+    finally:
+        server.stop()
+    with pytest.raises(StoreError, match="does not answer"):
+        find_run(server.uri, "x")

@@ -42,7 +42,10 @@ def test_a_frames_nll_by_hand() -> None:
     made, given = task(), batch()
     shares = made.loss(*made.tensors(), given, None, None)[2].sigmoid()
     frames = [
-        sum(-math.log(p if on else 1 - p) for p, on in zip(shares[row, step].tolist(), given.targets[row, step].tolist(), strict=True))
+        sum(
+            -math.log(p if on else 1 - p)
+            for p, on in zip(shares[row, step].tolist(), given.targets[row, step].tolist(), strict=True)
+        )
         for row, length in enumerate(LENGTHS)
         for step in range(int(length))
     ]

@@ -139,7 +139,9 @@ def test_a_picture_of_the_last_test(tmp_path: Any) -> None:
 
 
 def test_wrong_options() -> None:
-    with pytest.raises(ConfigError, match="loss=hubert: expected one of mse, mae, huber; did you mean 'huber'"):
+    with pytest.raises(
+        ConfigError, match="loss=hubert: expected one of mse, mae, huber; did you mean 'huber'"
+    ):
         task(loss="hubert")
     with pytest.raises(ConfigError, match="expected task=classification"):
         Regression(GRU(NUMBERS, hidden_size=4), NUMBERS, Adam)

@@ -68,9 +68,20 @@ def test_a_run_is_recorded(tmp_path: Path, tracker: MemoryTracker) -> None:
     assert tracker.params["model._target_"] == "seqsweep.models.GRU"
     assert tracker.tags["seqsweep.device"] == "cpu"
     assert tracker.tags["seqsweep.threads"] == str(torch.get_num_threads())
-    assert [path.name for path, _ in tracker.artifacts] == ["config.yaml", "best.ckpt"]
+    assert [path.name for path, _ in tracker.artifacts] == [
+        "config.yaml",
+        "data.json",
+        "confusion.png",
+        "best.ckpt",
+    ]
     assert yaml.safe_load((tmp_path / "config.yaml").read_text()) == config()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".seqsweep", "best.ckpt", "config.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".seqsweep",
+        "best.ckpt",
+        "config.yaml",
+        "data.json",
+        "pictures",
+    ]
 
 
 def test_a_run_is_a_function_of_its_configuration(tmp_path: Path) -> None:

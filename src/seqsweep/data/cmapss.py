@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SUBSETS = ("FD001", "FD002", "FD003", "FD004")
+SETTINGS = 3
 FEATURES = (
-    *(f"setting {number}" for number in range(1, 4)),
+    *(f"setting {number}" for number in range(1, SETTINGS + 1)),
     *(f"sensor {number}" for number in range(1, 22)),
 )
 """Of a row, after its engine's number and the cycle's."""
@@ -80,7 +81,7 @@ class CMapss(Corpus[Engines]):
     """NASA's C-MAPSS simulations of turbofan engines (Saxena et al. 2008).
 
     A row of 26 numbers is one cycle of one engine: the engine's number, the cycle's,
-    3 settings and 21 sensors; what is constant in training is dropped. An example is a
+    3 settings and 21 sensors; sensors that are constant in training are dropped. An example is a
     window of the `window` latest cycles, its target the cycles still to come:
 
     train   every such window of each engine, which runs to its failure; targets are capped at `cap`
@@ -101,6 +102,8 @@ class CMapss(Corpus[Engines]):
     window: int = 30
     cap: int = 125
     draws: int = 10
+    settings: bool = False
+    """Whether models see the settings too, as FD002 and FD004 need: engines fly under six of them there."""
     scale: str = "standard"
     """``standard``: mean 0 and standard deviation 1; ``minmax``: 0 to 1; ``none``. By the training part."""
 
@@ -116,6 +119,8 @@ class CMapss(Corpus[Engines]):
         checks.one_of("scale", self.scale, SCALES)
         for name in ("window", "cap", "draws"):
             checks.positive_int(name, getattr(self, name))
+        if not isinstance(self.settings, bool):
+            raise ConfigError(f"settings={self.settings}: expected true or false")
         if self.window > self.max_length:
             raise ConfigError(f"window={self.window}: expected at most max_length={self.max_length}")
 
@@ -144,9 +149,11 @@ class CMapss(Corpus[Engines]):
     def fit(self, train: Engines) -> Fitted:
         """Which features vary, their means and scales, and those of the target."""
         rows = train.values[rows_of(train.starts, train.lengths)]
-        varying = np.flatnonzero(rows.min(axis=0) < rows.max(axis=0))
+        varies = rows.min(axis=0) < rows.max(axis=0)
+        varies[:SETTINGS] &= self.settings
+        varying = np.flatnonzero(varies)
         if len(varying) == 0:
-            raise DataError(f"{train.path}: no setting and no sensor ever changes")
+            raise DataError(f"{train.path}: no sensor ever changes")
         _, _, remaining = self._windows(train)
         if remaining.min() == remaining.max():
             raise DataError(
@@ -194,9 +201,9 @@ class CMapss(Corpus[Engines]):
 
     def facts(self, fitted: Fitted) -> str:
         """Features and windows."""
-        constant = [name for column, name in enumerate(FEATURES) if column not in fitted["varying"]]
+        left_out = [name for column, name in enumerate(FEATURES) if column not in fitted["varying"]]
         return (
-            f"{len(fitted['varying'])} features (constant: {', '.join(constant) or 'none'}), "
+            f"{len(fitted['varying'])} features (left out: {', '.join(left_out) or 'none'}), "
             f"windows of {self.window} cycles, remaining life capped at {self.cap}"
         )
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TextIO, TypeVar
 import numpy as np
 
 from seqsweep import checks
-from seqsweep.data import files
 from seqsweep.catalogue import origin
+from seqsweep.data import files
 from seqsweep.data.module import SequenceData, Splits
 from seqsweep.data.prepared import prepared
 from seqsweep.data.splitting import divide

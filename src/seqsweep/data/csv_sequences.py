@@ -281,7 +281,7 @@ class CsvClassification(CsvSequences):
         """CSV: a row a sequence with its id, its class, and the probability of each class."""
         names, [target] = self.fitted["classes"], self.targets
         writer = csv.writer(file, delimiter=self.separator, lineterminator="\n")
-        writer.writerow([self.id, target, *(f"{target}={name}" for name in names)])
+        writer.writerow([self.id, target, *(f"probability_{name}" for name in names)])
         for name, said in zip(records.names, predictions, strict=True):
             shares = (f"{share:.6f}" for share in said["probabilities"])
             writer.writerow([name, names[said["class"]], *shares])

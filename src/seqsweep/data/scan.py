@@ -177,7 +177,9 @@ def read_pairs(path: Path, expected: int) -> list[Pair]:
     """
     pairs = [_pair(path, number, line) for number, line in enumerate(files.read_lines(path), start=1)]
     if len(pairs) != expected:
-        raise DataError(f"{path}: {len(pairs)} lines, expected {expected}; get it again from {origin('scan')}")
+        raise DataError(
+            f"{path}: {len(pairs)} lines, expected {expected}; get it again from {origin('scan')}"
+        )
     return pairs
 
 

@@ -41,7 +41,7 @@ class TableFile:
         Raises DataError where it is empty, damaged, ragged, or not text in the encoding.
         """
         raw = files.read_bytes(self.path)
-        if not raw.strip():
+        if not raw or raw.isspace():
             raise DataError(f"{self.path}: empty; expected a header of column names, and rows")
         data = _parquet(self.path, raw) if self.is_parquet else self._csv(raw, texts)
         names = [name.strip() for name in data.column_names]

@@ -109,6 +109,8 @@ class Stored:
         data: SequenceData = instantiate("data", self.config["data"])
         if self.fitted:
             data.use(self.fitted)
+            if isinstance(data, Corpus):
+                self._check_shape(_described(data))
         return data
 
     def _built(self, data: SequenceData, spec: DataSpec) -> Built:
@@ -127,7 +129,7 @@ class Stored:
                 )
 
     def _trainer(self) -> Trainer:
-        node = self.config.get("trainer") or {}
+        node = self.config["trainer"]
         own = {name: node[name] for name in TRAINER if name in node}
         return make_trainer(own, enable_progress_bar=False, enable_model_summary=False)
 
@@ -158,7 +160,7 @@ def read(
 
     """
     config = _mapping(directory / folder.CONFIG, yaml.safe_load, yaml.YAMLError)
-    for group in BASES:
+    for group in (*BASES, "trainer"):
         if not isinstance(config.get(group), Mapping):
             raise ConfigError(
                 f"config.yaml: {group}={config.get(group)}: not the configuration of a run of ours"
@@ -172,7 +174,10 @@ def read(
     known = {}
     if (directory / folder.DATA).is_file():
         known = _mapping(directory / folder.DATA, json.loads, ValueError)
-    return Stored(config, known.get("fitted") or {}, known.get("spec") or {}, directory / folder.BEST)
+    fitted, spec = (known.get(name) or {} for name in ("fitted", "spec"))
+    if not isinstance(fitted, Mapping) or not isinstance(spec, Mapping):
+        raise ConfigError("data.json: expected mappings under fitted and spec")
+    return Stored(config, fitted, spec, directory / folder.BEST)
 
 
 def _mapping(path: Path, parse: Any, error: type[Exception]) -> dict[str, Any]:
@@ -289,6 +294,16 @@ def _predictions(task: Task, examples: Examples, batch_size: int, trainer: Train
         for batch in Batches(examples, batch_size):
             found += task.predictions(batch.to(device))
     return found
+
+
+def _described(data: Corpus[Any]) -> DataSpec:
+    """What the data module makes of what it was given. Raises ConfigError if it can make nothing of it."""
+    try:
+        return data.describe_to_models(data.fitted)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ConfigError(
+            f"data.json: not what {type(data).__name__} had learnt ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _short(value: object) -> str:
