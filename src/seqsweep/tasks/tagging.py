@@ -6,62 +6,37 @@ from typing import TYPE_CHECKING, Any
 
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from seqsweep import checks
-from seqsweep.tasks import losses, pictures
-from seqsweep.tasks.base import Task, Tensors
+from seqsweep.tasks import losses
+from seqsweep.tasks.categorical import Categorical
 from seqsweep.tasks.measures import Mean
 from seqsweep.tasks.spans import SpanReader, SpanScore, matches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from matplotlib.figure import Figure
     from torch import Tensor
     from torchmetrics import Metric
 
     from seqsweep.data import Batch
-    from seqsweep.models import Model
-    from seqsweep.spec import DataSpec
-    from seqsweep.tasks.base import OptimizerFactory, SchedulerFactory
+    from seqsweep.tasks.base import Tensors
 
 SPAN_SCORES = {"span_f1": "f1", "span_precision": "precision", "span_recall": "recall"}
 
 
-class Tagging(Task):
+class Tagging(Categorical):
     """Cross-entropy a true step over ``spec.output_size`` tags.
 
     Logs, for ``val`` and ``test``: loss and token_accuracy and, where all tags are of the
     form B-type, I-type or O, span_f1, span_precision and span_recall of exact spans
-    (`seqsweep.tasks.spans`), over all types together. The loss logged is neither weighted nor smoothed.
-
-    Args:
-        model: see `Task`.
-        spec: see `Task`.
-        optimizer: see `Task`.
-        scheduler: see `Task`.
-        class_weights: of the tags in training: None, ``balanced``, or a number for each.
-        label_smoothing: share of each target that training spreads over all tags.
-
+    (`seqsweep.tasks.spans`), over all types together.
     """
 
     kind = "tagging"
-    kept = frozenset({"confusion"})
-    class_weights: Tensor | None
 
-    def __init__(
-        self,
-        model: Model,
-        spec: DataSpec,
-        optimizer: OptimizerFactory,
-        scheduler: SchedulerFactory | None = None,
-        *,
-        class_weights: str | Sequence[float] | None = None,
-        label_smoothing: float = 0.0,
-    ) -> None:
-        super().__init__(model, spec, optimizer, scheduler)
-        self.label_smoothing = checks.probability("label_smoothing", label_smoothing)
-        self.register_buffer("class_weights", losses.class_weights(class_weights, spec), persistent=False)
-        self.spans = SpanReader(spec.class_names) if SpanReader.reads(spec.class_names) else None
+    def choose_metrics(self) -> None:
+        """Spans count where there are some."""
+        names = self.spec.class_names
+        self.spans = SpanReader(names) if SpanReader.reads(names) else None
         self.metrics = ("val/loss", "val/token_accuracy")
         self.monitor = ("val/token_accuracy", "maximize")
         if self.spans is not None:
@@ -73,8 +48,7 @@ class Tagging(Task):
     ) -> tuple[Tensor, Any, Tensor]:
         """Mean cross-entropy of the true steps; the third result is the logits, batch x time x tags."""
         logits = self.call(params, buffers, batch.inputs, batch.lengths, masks=masks)
-        loss = losses.cross_entropy(logits, _counted(batch), self.class_weights, self.label_smoothing)
-        return loss, state, logits
+        return self.training_loss(logits, _counted(batch)), state, logits
 
     def make_measures(self) -> dict[str, Metric]:
         """Loss, token_accuracy and, if tags mark spans, their scores."""
@@ -104,11 +78,6 @@ class Tagging(Task):
         tags = self.call(*self.tensors(), batch.inputs, batch.lengths).argmax(dim=-1)
         sizes = batch.mask.sum(dim=1)
         return [row[:size].tolist() for row, size in zip(tags, sizes, strict=True)]
-
-    def pictures(self) -> dict[str, Figure]:
-        """Which tag was taken for which in the last test."""
-        names = self.spec.class_names or tuple(map(str, range(self.spec.output_size)))
-        return {"confusion": pictures.confusion(self.tested["confusion"].cpu().numpy(), names)}
 
 
 def _counted(batch: Batch) -> Tensor:
