@@ -33,7 +33,7 @@ def test_the_table(
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["data", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["data", "set", "task", "where", "size", "licence"]
+    assert lines[0].split() == ["data", "set", "data=", "where", "size", "licence"]
     assert "  not here  " in next(line for line in lines if line.startswith("trec "))
     assert "by hand only" in next(line for line in lines if line.startswith("airline "))
     assert lines[-1].startswith(f"looked for in {tmp_path}")

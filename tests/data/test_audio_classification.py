@@ -12,6 +12,7 @@ import torch
 from scipy.io import wavfile
 
 from seqsweep.data import AudioClassification
+from seqsweep.data.jagged import Jagged
 from seqsweep.data.waves import log_mel, mel_bands, read_wave, resampled
 from seqsweep.errors import ConfigError, DataError
 
@@ -301,3 +302,13 @@ def test_spoken_digits(real_data: Path) -> None:
         root=real_data, split_by="group", val_share=0.17, test_share=0.17, **SPOKEN
     )
     assert speakers.describe() == {"name": "fsdd", "train": 2000, "val": 500, "test": 500}
+
+
+def test_each_recording_may_be_scaled_by_itself(tmp_path: Path) -> None:
+    data = load(zipped(tmp_path / "own.zip"), scale="recording")
+    part = data.splits.train
+    assert isinstance(part.inputs, Jagged)
+    for start, length in zip(part.inputs.starts, part.inputs.lengths, strict=True):
+        own = part.inputs.values[start : start + length]
+        torch.testing.assert_close(own.mean(dim=0), torch.zeros(data.mels), rtol=0, atol=1e-4)
+        assert own.std(dim=0, correction=0).max() < 1.01

@@ -85,10 +85,11 @@ def _print_table(documents: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    for name in ("data set", "task", "where", "size", "licence"):
+    for name in ("data set", "data=", "where", "size", "licence"):
         table.add_column(name, justify="right" if name == "size" else "left", overflow="fold")
     for known in documents:
-        table.add_row(known["name"], known["task"], _where(known), size(known["bytes"]), known["licence"])
+        options = ", ".join(known["options"])
+        table.add_row(known["name"], options, _where(known), size(known["bytes"]), known["licence"])
     Console().print(table, markup=False, highlight=False)
 
 
