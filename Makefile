@@ -25,7 +25,7 @@ demo: $(READY)
 	$(BIN)/seqsweep sweep digits
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not real"
+	$(BIN)/python -m pytest -m "not real" --numprocesses auto --maxprocesses 4
 
 test-real: $(READY)
 	$(BIN)/python -m pytest -m real
