@@ -217,6 +217,19 @@ def test_other_classes_than_ours_are_refused_by_name(
     assert "--allow" in message
 
 
+@pytest.mark.parametrize(
+    "hiding",
+    ["!!pairs [x: {_target_: os.getcwd}]", "!!omap [x: '${oc.env:HOME}']", "!!set {x}", "2020-01-01"],
+)
+def test_what_json_cannot_say_is_refused(
+    changed: Any, capsys: pytest.CaptureFixture[str], hiding: str
+) -> None:
+    run = changed(
+        "Digits", "config.yaml", f"data: {{_target_: seqsweep.data.Digits, batch_size: {hiding}}}".encode()
+    )
+    assert "config.yaml: data.batch_size" in refused(capsys, "evaluate", run)
+
+
 def test_a_class_that_the_user_allows(changed: Any, capsys: pytest.CaptureFixture[str]) -> None:
     run = changed.config("Digits", "data._target_", "seqsweep.data.digits.Digits")
     assert "--allow seqsweep.data.digits.Digits admits it" in refused(capsys, "evaluate", run)

@@ -364,3 +364,18 @@ def test_airline(real_data: Path) -> None:
     )
     assert len(data.read(data.find("train", "Airline.csv"))) == 144
     assert data.describe() == {"name": "airline", "train": 61, "val": 13, "test": 13}
+
+
+def test_dates_that_could_be_read_in_two_ways_are_not_guessed(tmp_path: Path) -> None:
+    dates = [f"01/{month:02}/{year}" for year in range(2000, 2010) for month in range(1, 13)]
+    path = saved(tmp_path / "own.csv", pd.DataFrame({"date": dates, "v": np.arange(len(dates)) % 7}))
+    assert "may begin with its day or its month; say which with data.date_format=" in refusal(path)
+    data = load(path, date_format="%d/%m/%Y")
+    assert data.splits.train.inputs is not None
+
+
+def test_dates_beyond_what_is_counted_in_nanoseconds(tmp_path: Path) -> None:
+    dates = pd.date_range("2000-01-01", periods=60).astype(str).tolist()
+    dates[-1] = "9999-12-31"
+    path = saved(tmp_path / "own.csv", pd.DataFrame({"date": dates, "v": np.arange(60) % 7}))
+    assert "dates before 1678 or after 2261" in refusal(path)

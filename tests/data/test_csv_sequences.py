@@ -388,3 +388,40 @@ def test_features_by_name(tmp_path: Path) -> None:
     assert loaded(path, features="y").spec.input_size == 1
     assert "line 2: column 'note' is 'free text'" in refusal(path, features=["note"])
     assert "no column 'z' (data.features=z)" in refusal(path, features=["z"])
+
+
+def test_names_with_spaces_around_them_are_still_taken_as_they_are_written(tmp_path: Path) -> None:
+    table = frame(id=None, target=None)
+    lengths = frame().groupby("id").size()
+    ids = [f"{row:0{1 + row % 2}}" for row in range(12)]
+    table["id"] = np.repeat(ids, lengths)
+    table["target"] = np.repeat([f"{row % 2:02}" for row in range(12)], lengths)
+    text = table.to_csv(index=False)
+    header, _, rows = text.partition("\n")
+    spaced = saved(tmp_path / "spaced.csv", header.replace(",", ", ") + "\n" + rows)
+    assert loaded(spaced).spec.class_names == ("00", "01")
+    assert seen(loaded(spaced)) == seen(loaded(saved(tmp_path / "plain.csv", text)))
+
+
+def test_a_cell_may_hold_a_line_break_however_large_the_file(tmp_path: Path) -> None:
+    table = frame(sequences=6000, note="line one\nline two" + " and more" * 10)
+    path = saved(tmp_path / "large.csv", table)
+    assert path.stat().st_size > 1 << 20
+    assert sum(loaded(path).describe()[part] for part in ("train", "val", "test")) == 6000
+
+
+@pytest.mark.parametrize("name", ["own.csv", "own.parquet"])
+def test_a_data_frames_row_numbers_are_no_feature(tmp_path: Path, name: str) -> None:
+    table = frame(sequences=40).query("y < 90")
+    if name == "own.csv":
+        table.to_csv(tmp_path / name)
+    else:
+        table.to_parquet(tmp_path / name)
+    assert loaded(tmp_path / name).fitted["features"] == ["x", "y"]
+
+
+def test_very_many_classes(tmp_path: Path) -> None:
+    rows = "".join(f"{row},0,{row % 7},c{row % 35_000}\n" for row in range(70_000))
+    data = loaded(saved(tmp_path / "many.csv", "id,time,x,target\n" + rows), val_share=0.01, test_share=0.01)
+    assert data.spec.output_size == 35_000
+    assert int(data.splits.train.targets.max()) == 34_999

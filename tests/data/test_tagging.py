@@ -236,7 +236,9 @@ def test_wrong_arguments(options: dict[str, Any], message: str) -> None:
 def trained(tmp_path: Path, name: str, text: str, **options: Any) -> Tagging:
     path = write(tmp_path / name, text)
     made = data(path, val=str(path), test=str(path), **options)
-    fresh = data(tmp_path / "gone", format=made.format if made.format != "auto" else "auto", **options)
+    fresh = data(
+        tmp_path / f"gone-{name}", format=made.format if made.format != "auto" else "auto", **options
+    )
     fresh.use(json.loads(json.dumps(made.fitted)))
     return fresh
 
@@ -329,3 +331,18 @@ def test_published_sets(
     assert tuple(map(len, found)) == sentences
     assert tuple(int(part.inputs.lengths.sum()) for part in found) == words  # type: ignore[union-attr]
     assert len(parts.spec.class_names) == tags
+
+
+def test_files_are_read_as_the_training_file_is_whatever_they_are_called(tmp_path: Path) -> None:
+    row = "{0}\t{1}\t_\t{2}\t_\t_\t0\t_\t_\t_\n"
+    sentences = [row.format(1, f"w{n}", "NOUN" if n % 2 else "VERB") + "\n" for n in range(20)]
+    made = trained(tmp_path, "own.conllu", "".join(sentences))
+    records, _ = made.unlabelled(
+        write(tmp_path / "new.txt", row.format(1, "w3", "_") + row.format(2, "w4", "_"))
+    )
+    assert records.items[0].words == ["w3", "w4"]
+
+
+def test_a_space_that_cannot_be_broken_at_belongs_to_its_word(tmp_path: Path) -> None:
+    corpus = data(write(tmp_path / "own.conll", "100\N{NO-BREAK SPACE}000 B-n\neuros O\n\n" * 12))
+    assert "100\N{NO-BREAK SPACE}000" in corpus.fitted["words"]["tokens"]

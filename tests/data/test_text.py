@@ -46,3 +46,11 @@ def test_wrong_arguments() -> None:
     for wrong in ({"level": "letter"}, {"words": "x"}, {"min_count": 0}, {"vocabulary_size": 2}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             TextCodec.fit(TEXTS, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("level", ["word", "subword"])
+def test_special_tokens_in_a_text_are_unknown(level: str) -> None:
+    codec = TextCodec.fit([*TEXTS, "x <end> <pad> y"] * 3, level=level, specials=("<begin>", "<end>"))
+    written = codec.encode("<pad> x <end> <begin>")
+    assert not {0, codec.index["<begin>"], codec.index["<end>"]} & set(written)
+    assert len(set(codec.tokens)) == len(codec.tokens)

@@ -397,3 +397,36 @@ def configured(name: str, root: Path, **options: Any) -> TextClassification:
     config = yaml.safe_load((paths.shipped("conf") / "data" / f"{name}.yaml").read_text())
     known = {key: value for key, value in config.items() if key not in ("defaults", "_target_", "seed")}
     return TextClassification(**{**known, "root": root, **options})
+
+
+def test_a_header_is_no_example_though_columns_have_numbers(tmp_path: Path) -> None:
+    rows = "".join(f"{'ham' if n % 2 else 'spam'},text {n}\n" for n in range(20))
+    path = write(tmp_path / "own.csv", "v1,v2\n" + rows)
+    with pytest.raises(DataError, match=r"line 1: no other line has the label 'v1'; if this is a header"):
+        data(path, text_column=2, label_column=1).setup()
+
+
+def test_a_folders_run_and_json_lines(tmp_path: Path) -> None:
+    folder = tmp_path / "tongues"
+    folder.mkdir()
+    for name in ("A", "B"):
+        write(folder / f"{name}.txt", "ab\nba\n")
+    made = data(folder, level="character", val_share=0.25, test_share=0.25)
+    _ = made.spec
+    records, _ = made.unlabelled(write(tmp_path / "new.jsonl", '{"text": "ab"}\n'))
+    assert records.items == ["ab"]
+    with pytest.raises(DataError, match="say which is the text"):
+        made.unlabelled(write(tmp_path / "odd.jsonl", '{"words": "ab"}\n'))
+
+
+def test_a_class_of_one_example_is_trained_on(tmp_path: Path) -> None:
+    rows = [("text", "common")] * 30 + [(f"rare {n}", f"r{n}") for n in range(10)]
+    path = write(tmp_path / "own.csv", "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    assert data(path, val_share=0.1, test_share=0.1).spec.output_size == 11
+
+
+def test_utf_16_is_told_from_latin_1(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("text,label\na,x\nb,y\n", encoding="utf-16")
+    with pytest.raises(DataError, match=r"if it is UTF-16, data\.encoding=utf-16 reads it"):
+        data(path).setup()

@@ -210,3 +210,9 @@ def test_basic_motions(real_data: Path) -> None:
     assert (spec.input_size, spec.max_length) == (6, 100)
     assert spec.class_names == ("Badminton", "Running", "Standing", "Walking")
     assert spec.class_counts == (8, 8, 8, 8)
+
+
+def test_a_class_may_have_brackets_and_a_number_must_fit(tmp_path: Path) -> None:
+    text = HEADER.replace("up down", "walk(fast) down") + "\n".join(CASES).replace("up", "walk(fast)")
+    assert load(write(tmp_path / "own.ts", text)).spec.class_names == ("down", "walk(fast)")
+    assert "value 1 of channel 1 is '1e300'" in refusal(tmp_path, HEADER + "1e300,2:3,4:up\n")

@@ -250,6 +250,34 @@ def test_accumulation_counts_optimiser_steps(tmp_path: Path, tracker: MemoryTrac
     assert [step for step, _ in tracker.metrics["val/loss"]] == [3, 6, 9]
 
 
+def test_accumulated_batches_have_the_loss_and_the_norm_that_they_have_alone(tmp_path: Path) -> None:
+    found = {}
+    for batches, size in ((1, 64), (4, 16)):
+        tracker = MemoryTracker()
+        (tmp_path / str(batches)).mkdir()
+        built = tiny(
+            data__batch_size=size,
+            trainer__accumulate_grad_batches=batches,
+            trainer__max_epochs=1,
+            optimizer__lr=1e-9,
+        )
+        train(built, context=LocalContext(tmp_path / str(batches)), tracker=tracker)
+        found[batches] = {name: tracker.last(name) for name in ("train/loss", "train/gradient_norm")}
+    assert found[4] == pytest.approx(found[1], rel=1e-4)
+
+
+def test_a_plateau_is_watched_where_there_is_a_validation(tmp_path: Path, tracker: MemoryTracker) -> None:
+    plateau = {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "_partial_": True}
+    built = tiny(trainer__check_val_every_n_epoch=2, scheduler=plateau)
+    assert isinstance(train(built, context=LocalContext(tmp_path), tracker=tracker), Complete)
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", 64])
+def test_precisions_that_batches_do_not_have(precision: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"trainer\.precision={precision}: expected 32-true, 16-mixed"):
+        tiny(trainer__precision=precision)
+
+
 @pytest.mark.parametrize(
     "scheduler",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,8 +46,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _writable(out: Path, source: Path) -> Path:
     """`out`, found fit to be written to before anything is computed."""
-    if out.is_dir() or not out.parent.is_dir():
+    out = out.resolve()  # of a link, what it leads to is written
+    if not out.parent.is_dir() or (out.exists() and not out.is_file()):
         raise DataError(f"-o {out}: expected a file in a folder that is there")
+    if not os.access(out.parent, os.W_OK):
+        raise DataError(f"-o {out}: nothing may be written in {out.parent}")
     if out.exists() and out.samefile(source):
         raise DataError(f"-o {out}: that is the file to predict for; choose another")
     return out

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 POOL = 200
 """Examples of like length are brought together within a pool of about so many batches."""
+LEAST_POOLS = 3
+"""In one pool a small set would have the same batches in every epoch."""
 
 
 class Order:
@@ -39,7 +41,7 @@ class Order:
         self.seed = checks.int_at_least(0, "seed", seed)
         self.shuffle = shuffle
         self.epoch = 0
-        self._cost = None if cost is None else cost.numpy()
+        self._cost = None if cost is None else cost.cpu().numpy()
 
     def __len__(self) -> int:
         """The number of batches of an epoch; the last one may be smaller."""
@@ -67,7 +69,7 @@ class Order:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
 
     def _pooled(self, index: np.ndarray, cost: np.ndarray) -> np.ndarray:
-        number = max(1, round(len(self) / POOL))
+        number = max(LEAST_POOLS, round(len(self) / POOL))
         pool = -(-len(self) // number) * self.batch_size
         pools = [index[start : start + pool] for start in range(0, len(index), pool)]
         return np.concatenate([part[np.argsort(cost[part], kind="stable")] for part in pools])

@@ -30,18 +30,19 @@ def learnt(labels: Iterable[str], path: Path) -> dict[str, Any]:
 
 
 def numbered(labels: Sequence[str], fitted: Mapping[str, Any], place: Callable[[int], str]) -> np.ndarray:
-    """The labels' class numbers, (labels,) int16.
+    """The labels' class numbers, (labels,) in the smallest type that will do.
 
     Raises DataError for a label that the training part does not have, at `place` of its row.
     """
     index = {name: number for number, name in enumerate(fitted["classes"])}
     try:
-        return np.array([index[label] for label in labels], dtype=np.int16)
+        return np.array([index[label] for label in labels], dtype=np.min_scalar_type(-len(index) - 1))
     except KeyError:
         row = next(row for row, label in enumerate(labels) if label not in index)
         raise DataError(
             f"{place(row)}: '{labels[row]}' is not a class of the training part, which has "
-            f"{listed(fitted['classes'])}; correct the label, leave the row out, or train on some of its kind"
+            f"{listed(fitted['classes'])}; correct the label, leave the row out, or train "
+            "on some of its kind (if the parts were drawn, another data.split_seed may)"
         ) from None
 
 

@@ -100,7 +100,8 @@ def _read(line: str, form: Form) -> bool:
 
 
 def _columns(line: str) -> list[str]:
-    return line.split("\t") if "\t" in line else line.split()
+    # other spaces, such as those that cannot be broken at, belong to a word
+    return line.split("\t") if "\t" in line else [part for part in line.split(" ") if part]
 
 
 def _sentence(path: Path, rows: Sequence[tuple[int, list[str]]], form: Form, labelled: bool) -> Sentence:

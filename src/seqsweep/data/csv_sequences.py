@@ -215,16 +215,17 @@ class CsvSequences(Corpus[Sequences]):
                 table.require("features", name)
             return list(wanted), []
         others = [name for name in table.names if name not in {self.id, self.time, self.group, *self.targets}]
-        features = [name for name in others if table.is_number(name)]
+        features = table.numeric_names({self.id, self.time, self.group, *self.targets})  # type: ignore[arg-type]
         if not features:
             raise DataError(f"{table.file.path}: no column of numbers besides id, time and target")
         return features, [name for name in others if name not in features]
 
     def _lengths(self, records: Sequences) -> np.ndarray:
         """(sequences,) the steps that are kept of each. Raises DataError as `limited` does."""
-        for row in np.flatnonzero(records.lengths > self.max_length):
-            self.limited(range(records.lengths[row]), records.place(int(row)))
-            break  # the first was cut, and so are the others
+        too_long = np.flatnonzero(records.lengths > self.max_length)
+        if len(too_long) and self.too_long == "refuse":  # to find the place the file is read again
+            first = int(too_long[0])
+            self.limited(range(records.lengths[first]), records.place(first))
         lengths: np.ndarray = np.minimum(records.lengths, self.max_length)
         return lengths
 

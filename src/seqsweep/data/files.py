@@ -63,9 +63,10 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
         ) from error
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
+        other = ("UTF-16", "utf-16") if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("Latin-1", "latin-1")
         raise DataError(
-            f"{path}, line {line}: not {encoding} text (byte 0x{raw[error.start]:02x}); if it is Latin-1, "
-            "data.encoding=latin-1 reads it"
+            f"{path}, line {line}: not {encoding} text (byte 0x{raw[error.start]:02x}); if it is {other[0]}, "
+            f"data.encoding={other[1]} reads it"
         ) from error
 
 

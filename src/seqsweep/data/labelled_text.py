@@ -75,7 +75,12 @@ def read_jsonl(path: Path, encoding: str, columns: Columns, labelled: bool) -> R
     if not rows:
         return Rows(path, [], [], [])
     found = _named(path, columns, list(rows[0][1])) if labelled else columns
-    texts = [_value(path, number, row, str(found.text), str) for number, row in rows]
+    text = found.text or _usual(list(rows[0][1]), TEXT_NAMES, None)
+    if text is None:
+        raise DataError(
+            f"{path}, line {rows[0][0]}: has {', '.join(rows[0][1])}; say which is the text: data.text_column"
+        )
+    texts = [_value(path, number, row, str(text), str) for number, row in rows]
     labels = [
         _value(path, number, row, str(found.label), str | int).strip() for number, row in rows if labelled
     ]
@@ -184,7 +189,11 @@ def _found(
         return Columns(1 if alone else columns.text)
     if header is not None:
         return _named(path, columns, header)
-    return columns if None not in columns.plain() else _guessed(path, columns, table)
+    if None in columns.plain():
+        return _guessed(path, columns, table)
+    if len(table) > 3 and not _once_alone(path, columns, table[1:]):
+        _check_no_header(path, columns, table)
+    return columns
 
 
 def _guessed(path: Path, columns: Columns, table: list[tuple[int, list[str]]]) -> Columns:
@@ -198,15 +207,29 @@ def _guessed(path: Path, columns: Columns, table: list[tuple[int, list[str]]]) -
     if columns.text is not None or columns.label is not None:
         text = columns.text if isinstance(columns.text, int) else 3 - int(columns.label or 0)
         return Columns(text, 3 - text)
-    different = [Counter(row[column].strip() for _, row in table) for column in (0, 1)]
-    label = int(len(different[0]) >= len(different[1]))
+    different = [len({row[column].strip() for _, row in table}) for column in (0, 1)]
+    label = int(different[0] >= different[1])
+    guessed = Columns(2 - label, label + 1)
+    _check_no_header(path, guessed, table)
+    return guessed
+
+
+def _once_alone(path: Path, columns: Columns, table: list[tuple[int, list[str]]]) -> bool:
+    """Whether there are labels that occur but once, as they may where there are very many of them."""
+    column = _place(path, columns.label, None, len(table[0][1])) if columns.label is not None else 0
+    return 1 in Counter(row[column].strip() for _, row in table).values()
+
+
+def _check_no_header(path: Path, columns: Columns, table: list[tuple[int, list[str]]]) -> None:
+    """DataError if the first line's label occurs in no other: it is then a header, most likely."""
+    column = _place(path, columns.label, None, len(table[0][1])) if columns.label is not None else 0
+    labels = Counter(row[column].strip() for _, row in table)
     line, first = table[0]
-    if different[label][first[label].strip()] == 1:
+    if len(table) > 1 and labels[first[column].strip()] == 1:
         raise DataError(
-            f"{path}, line {line}: no other line has the label '{first[label]}'; say which columns hold text "
-            "and label: if this is a header by name, else by number (data.text_column=2 data.label_column=1)"
+            f"{path}, line {line}: no other line has the label '{first[column]}'; if this is a "
+            "header, give the columns by name (data.text_column, data.label_column), else leave the line out"
         )
-    return Columns(2 - label, label + 1)
 
 
 def _named(path: Path, columns: Columns, names: list[str]) -> Columns:

@@ -60,7 +60,14 @@ def prepared(
     with _writing(entry):
         found = _load(entry)  # another process may have built it while this one waited
         if found is None:
-            _replace(entry, build())
+            arrays = build()
+            try:
+                _replace(entry, arrays)
+            except OSError as error:
+                raise DataError(
+                    f"{entry.parent}: prepared data cannot be written there ({error.strerror or error}); "
+                    "make room, or point XDG_CACHE_HOME to another folder"
+                ) from error
             found = _load(entry)
     if found is None:
         raise DataError(f"{entry}: what was just prepared cannot be read back; is the disk full or failing?")

@@ -94,7 +94,7 @@ def read_series(
     date = _only_dates(table, date_format) if date is None else date
     table.require("date", date)
     if columns is None:
-        columns = [name for name in table.names if name != date and table.is_number(name)]
+        columns = table.numeric_names({date})
     if not columns:
         raise DataError(f"{file.path}: has no column of numbers, only {listed(table.names)}")
     for name in columns:
@@ -113,7 +113,7 @@ def no_column(series: Series, name: str) -> str:
 def _times(table: Table, name: str, form: str | None) -> tuple[np.ndarray, str | None]:
     """(rows,) datetime64, and the dates' form. Raises DataError unless they ascend."""
     first = _written(table, name, 0)
-    form = form or _date_format(first)
+    given, form = form, form or _date_format(first)
     times = _dates(table, name, form)
     if times is None:
         raise DataError(
@@ -127,6 +127,8 @@ def _times(table: Table, name: str, form: str | None) -> tuple[np.ndarray, str |
             f"{table.file.place(row)}: '{_written(table, name, row)}' in '{name}' is no date in the form "
             f"{form or 'of the others'}; expected all in one form (data.date_format)"
         )
+    if given is None:
+        _check_unambiguous(table, name, form)
     behind = np.diff(times) <= np.timedelta64(0)
     if behind.any():
         row = int(np.argmax(behind)) + 1
@@ -139,6 +141,19 @@ def _times(table: Table, name: str, form: str | None) -> tuple[np.ndarray, str |
     return times, form
 
 
+def _check_unambiguous(table: Table, name: str, form: str | None) -> None:
+    """DataError where days and months could be exchanged in every row, and nobody has said which is which."""
+    if form is None or not form.startswith(("%m", "%d")):
+        return
+    exchanged = form.replace("%m", "%-").replace("%d", "%m").replace("%-", "%d")
+    others = _dates(table, name, exchanged)
+    if others is not None and not np.isnat(others).any():
+        raise DataError(
+            f"{table.file.place(0)}: '{_written(table, name, 0)}' in '{name}' may begin with its day or its "
+            f"month; say which with data.date_format='{form}' or '{exchanged}'"
+        )
+
+
 def _dates(table: Table, name: str, form: str | None) -> np.ndarray | None:
     """(rows,) datetime64 without a zone, not-a-time for what is no date; None without a form for texts."""
     import pandas as pd
@@ -146,7 +161,12 @@ def _dates(table: Table, name: str, form: str | None) -> np.ndarray | None:
 
     column = table.data[name]
     if _is_temporal(table, name):
-        return np.asarray(column.cast(pa.timestamp("ns")).to_numpy())
+        try:
+            return np.asarray(column.cast(pa.timestamp("ns")).to_numpy())
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{table.file.path}: '{name}' holds dates before 1678 or after 2261, which are not supported"
+            ) from error
     if form is None:
         return None
     texts = pd.Series(column.cast(pa.string()).to_pandas())

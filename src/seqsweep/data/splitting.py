@@ -55,11 +55,20 @@ def check_held_out(available: int, **sizes: int) -> None:
 
 
 def _quotas(counts: np.ndarray, size: int) -> np.ndarray:
-    """`size` shared out in proportion to `counts`, by largest remainder."""
+    """`size` shared out in proportion to `counts`, by largest remainder.
+
+    A class's last example stays where it is, unless there are not enough others.
+    """
+    room = np.maximum(counts - 1, 0)
+    if room.sum() < size:
+        room = counts
     shares = counts * size  # in units of 1/total, so that everything is a whole number
+    quotas: np.ndarray
     quotas, remainders = np.divmod(shares, max(int(counts.sum()), 1))
-    left = size - int(quotas.sum())
-    quotas[np.argsort(-remainders, kind="stable")[:left]] += 1
+    quotas = np.minimum(quotas, room)
+    ranked = np.argsort(-remainders, kind="stable")
+    while (left := size - int(quotas.sum())) > 0:
+        quotas[ranked[quotas[ranked] < room[ranked]][:left]] += 1
     return quotas
 
 
@@ -92,11 +101,12 @@ def divide(
             f"{units} {what} are too few to hold out {', '.join(f'{n} for {p}' for p, n in sizes.items())}"
         )
     strata = records.strata() if by == "row" else None
-    parts, rest = {}, np.arange(units)
+    parts, rest = {}, np.arange(units, dtype=np.int32 if units < 2**31 else np.int64)
     for part, size in sizes.items():
         if by == "time":
-            kept, held = np.arange(len(rest) - size), np.arange(len(rest) - size, len(rest))
-        elif strata is not None:
+            parts[part], rest = rest[len(rest) - size :], rest[: len(rest) - size]
+            continue
+        if strata is not None:
             kept, held = stratified_holdout(strata[rest], size, seed)
         else:
             kept, held = holdout(len(rest), size, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,18 @@ from seqsweep.data.classes import listed
 from seqsweep.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
 PARQUET = (".parquet", ".pq")
 NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 LARGEST = float(np.finfo(np.float32).max)
 """Beyond it a number is infinite in the models' precision."""
+
+
+LARGEST_FIELD = 1 << 30
+ROW_NUMBERS = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
+"""Names of the column that a data frame written with its index begins or ends with."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,8 @@ class TableFile:
             data = arrow.read_csv(
                 pa.BufferReader(raw),
                 read_options=arrow.ReadOptions(encoding=self.encoding),
-                parse_options=arrow.ParseOptions(delimiter=self.separator),
-                convert_options=arrow.ConvertOptions(column_types=dict.fromkeys(texts, pa.string())),
+                parse_options=arrow.ParseOptions(delimiter=self.separator, newlines_in_values=True),
+                convert_options=arrow.ConvertOptions(column_types=self._types(texts)),
             )
             _ = data.column_names  # the header is decoded only now
         except (pa.ArrowException, ValueError, LookupError) as error:
@@ -86,6 +92,13 @@ class TableFile:
         if any(pa.types.is_binary(kind) for kind in data.schema.types):
             raise self._mistake(ValueError("bytes that are not text"))
         return data
+
+    def _types(self, texts: Sequence[str]) -> dict[str, Any]:
+        """That of each column in `texts`, by its name as the header writes it, spaces around it included."""
+        import pyarrow as pa
+
+        _, header = next(self._rows(), (1, []))
+        return {name: pa.string() for name in header if name.strip() in texts}
 
     def _mistake(self, error: Exception) -> DataError:
         """What is wrong with a file that the fast reader gave up on, sought row by row."""
@@ -105,6 +118,7 @@ class TableFile:
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """The rows that are not blank, the header among them, each with the line that it begins at."""
         text = files.read_text(self.path, self.encoding)
+        csv.field_size_limit(LARGEST_FIELD)  # of the process; the default is less than some texts
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.separator)
         begin = 1
         for row in reader:
@@ -123,6 +137,14 @@ class Table:
     def __len__(self) -> int:
         """How many rows there are."""
         return int(self.data.num_rows)
+
+    def numeric_names(self, others_than: Collection[str]) -> list[str]:
+        """Of columns of numbers, but not those in `others_than`, nor a data frame's row numbers."""
+        return [
+            name
+            for name in self.names
+            if name not in others_than and not ROW_NUMBERS.fullmatch(name) and self.is_number(name)
+        ]
 
     @property
     def names(self) -> list[str]:

@@ -74,13 +74,13 @@ class Tagging(Corpus[Rows]):
         checks.one_of("format", self.format, FORMATS)
         checks.positive_int("min_count", self.min_count)
         checks.positive_int("max_characters", self.max_characters)
-        self._form(str(self.train))
+        self._form()
         if self.comments == "":
             raise ConfigError("comments=: expected what comment lines begin with, such as '#', or null")
 
     def read(self, path: Path, labelled: bool = True) -> Rows:
         """The file's sentences."""
-        sentences = conll.read(path, self.encoding, self._form(path.name), labelled)
+        sentences = conll.read(path, self.encoding, self._form(), labelled)
         return Rows(path, sentences, [f"line {sentence.lines[0]}" for sentence in sentences])
 
     def fit(self, train: Rows) -> Fitted:
@@ -153,9 +153,9 @@ class Tagging(Corpus[Rows]):
                 file.write("\t".join([*row, NO_TAG if tag is None else names[tag]]) + "\n")
             file.write("\n")
 
-    def _form(self, name: str) -> Form:
-        """How the file of that name is read."""
-        by_name = "conllu" if name.removesuffix(".gz").endswith(".conllu") else "conll"
+    def _form(self) -> Form:
+        """How files are read: all as the training file's name says, where nothing else does."""
+        by_name = "conllu" if str(self.train).lower().removesuffix(".gz").endswith(".conllu") else "conll"
         if (by_name if self.format == "auto" else self.format) == "conllu":
             return Form.conllu(self.word_column, self.tag_column)
         return Form.conll(self.word_column, self.tag_column, self.comments)

@@ -44,6 +44,8 @@ class TextCodec:
         self.index = {token: index for index, token in enumerate(self.tokens)}
         self.unknown = self.index[UNKNOWN]
         self._specials = set(self.tokens[: self.unknown])
+        # Padding and the like that stand in a text must not end a sequence, or stand for nothing.
+        self._own = {token: index for token, index in self.index.items() if token not in self._specials}
         self._cut = WORDS[plain["words"]]
         self._subwords = _tokenizer(plain["merges"]) if self.level == "subword" else None
 
@@ -89,7 +91,7 @@ class TextCodec:
             plain["merges"] = _trained(
                 map(WORDS[words], prepared), vocabulary_size or 8000, len(specials), min_count
             )
-            kept = _known(_tokenizer(plain["merges"]))
+            kept = [token for token in _known(_tokenizer(plain["merges"])) if token not in specials]
         else:
             cut = list if level == "character" else WORDS[words]
             counts = Counter(token for text in prepared for token in cut(text))
@@ -121,12 +123,12 @@ class TextCodec:
         return list(text) if self.level == "character" else self._cut(text)
 
     def encode(self, text: str) -> list[int]:
-        """The indices of the text's tokens; special tokens that stand in the text are known as such."""
+        """The indices of the text's tokens; one that is written like a special token is an unknown one."""
         return self.encode_tokens(self.split(text))
 
     def encode_tokens(self, tokens: Iterable[str]) -> list[int]:
         """The tokens' indices."""
-        return [self.index.get(token, self.unknown) for token in tokens]
+        return [self._own.get(token, self.unknown) for token in tokens]
 
     def decode(self, indices: Iterable[int]) -> str:
         """Text of the tokens at `indices`, special ones left out."""

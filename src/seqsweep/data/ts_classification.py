@@ -16,6 +16,7 @@ from seqsweep.data.corpus import Corpus, Fitted
 from seqsweep.data.jagged import Jagged
 from seqsweep.data.records import Rows
 from seqsweep.data.scaling import SCALES, learn_scale, standardised
+from seqsweep.data.table import LARGEST
 from seqsweep.errors import DataError
 from seqsweep.spec import DataSpec
 
@@ -139,9 +140,9 @@ class _Form:
     def case(self, place: str, line: str) -> tuple[np.ndarray, str]:
         """A line as time x channels, and its class, which is empty where none is asked for."""
         fields = [field.strip() for field in line.strip().split(":")]
-        if "(" in line:
-            raise DataError(f"{place}: time stamps are not supported; expected value,value,...")
         label = fields.pop() if self._ends_in_label(fields) else ""
+        if any("(" in field for field in fields):
+            raise DataError(f"{place}: time stamps are not supported; expected value,value,...")
         if self.labelled and (label == "" or (self.classes is not None and label not in self.classes)):
             expected = classes.listed(self.classes) if self.classes else "a name after the last ':'"
             raise DataError(f"{place}: class '{label}', expected {expected}")
@@ -204,7 +205,7 @@ def _numbers(place: str, channel: int, field: str) -> np.ndarray:
     texts = field.split(",")
     try:
         values = np.array(texts, dtype=np.float64)
-        if np.isfinite(values).all():
+        if (np.abs(values) <= LARGEST).all():
             return values
     except ValueError:
         pass
@@ -218,6 +219,6 @@ def _numbers(place: str, channel: int, field: str) -> np.ndarray:
 
 def _finite(text: str) -> bool:
     try:
-        return bool(np.isfinite(float(text)))
+        return abs(float(text)) <= LARGEST
     except ValueError:
         return False

@@ -60,6 +60,8 @@ def read_wave(place: str, raw: bytes) -> tuple[int, np.ndarray]:
             rate, samples = wavfile.read(io.BytesIO(raw))
     except (ValueError, EOFError, struct.error, ZeroDivisionError, wavfile.WavFileWarning) as error:
         raise DataError(f"{place}: not a whole WAV file ({str(error).strip('.')})") from error
+    except UnboundLocalError as error:  # scipy's own, where a part that it needs is missing
+        raise DataError(f"{place}: not a whole WAV file (its format or its samples are missing)") from error
     if samples.size == 0:
         raise DataError(f"{place}: holds no samples")
     if samples.dtype == np.uint8:  # 8-bit samples alone have no sign

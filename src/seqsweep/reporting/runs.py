@@ -126,7 +126,7 @@ def _stored(client: MlflowClient, run: Run) -> StoredRun:
 
 
 def _by_id(client: MlflowClient, uri: str, name: str) -> Run:
-    found = _search(client, f"attributes.run_id LIKE '{name}%'") if re.fullmatch(r"\w+", name) else []
+    found = _search(client, f"attributes.run_id LIKE '{name}%'") if re.fullmatch("[0-9a-f]+", name) else []
     exact = [run for run in found if run.info.run_id == name]
     if exact or len(found) == 1:
         return (exact or found)[0]

@@ -144,6 +144,8 @@ class Task(LightningModule):
         schedule: dict[str, Any] = {"scheduler": made, "interval": "step" if by_step else "epoch"}
         if isinstance(schedule["scheduler"], ReduceLROnPlateau):
             schedule["monitor"] = "val/loss"
+            # only where there is a new one to watch
+            schedule["frequency"] = getattr(self._trainer, "check_val_every_n_epoch", None) or 1
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def configure_gradient_clipping(

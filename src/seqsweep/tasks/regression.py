@@ -143,7 +143,8 @@ class CmapssScore(Metric):
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
+        # of several processes each validates all of the part
+        self.add_state("total", torch.zeros(()), dist_reduce_fx="mean")
 
     def update(self, predicted: Tensor, true: Tensor) -> None:
         """Take in predictions and truths of one shape."""

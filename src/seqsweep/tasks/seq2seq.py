@@ -134,7 +134,8 @@ class Seq2Seq(Task):
 
         if self._tested is None:
             return {}
-        rows, lengths = self._tested.inputs[:SHOWN], self._tested.mask[:SHOWN].sum(dim=1)
+        tested = self._tested.to(next(self.model.parameters()).device)  # a test ends on the processor
+        rows, lengths = tested.inputs[:SHOWN], tested.mask[:SHOWN].sum(dim=1)
         generated = self.model.generate(rows, lengths)
         weights = self.model.attention_weights(rows, lengths, generated).cpu().numpy()
         figures: dict[str, Figure] = {}

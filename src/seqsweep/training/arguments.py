@@ -42,6 +42,13 @@ def _one_device(name: str, value: object) -> object:
     return value
 
 
+def _precision(name: str, value: object) -> object:
+    """Batches are of 32 bits, and the network's weights must be of the same kind."""
+    if str(value) == "64" or (str(value).endswith("-true") and value != "32-true"):
+        raise ConfigError(f"{name}={value}: expected 32-true, 16-mixed or bf16-mixed")
+    return value
+
+
 def _optional(check: Callable[[str, object], object]) -> Callable[[str, object], object]:
     return lambda name, value: None if value is None else check(name, value)
 
@@ -55,6 +62,7 @@ VALUES: dict[str, Callable[[str, object], object]] = {
     "check_val_every_n_epoch": checks.positive_int,
     "devices": _one_device,
     "patience": _optional(checks.positive_int),
+    "precision": _precision,
 }
 """Arguments whose values are checked here; Lightning checks the others."""
 
@@ -80,6 +88,8 @@ def trainer_arguments(node: Mapping[str, Any]) -> dict[str, Any]:
     if "max_epochs" not in node:
         raise ConfigError("trainer.max_epochs=null: expected an integer of at least 1")
     arguments = {name: value for name, value in node.items() if name not in ADDED}
+    if "devices" in arguments:
+        arguments["devices"] = 1  # "auto" would be all there are
     arguments["callbacks"] = _callbacks(node.get("callbacks"))
     make_trainer(arguments)
     return arguments

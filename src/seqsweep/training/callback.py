@@ -11,6 +11,7 @@ import torch
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import Callback
 
+from seqsweep.errors import ConfigError
 from seqsweep.protocol import Interrupted, Outcome, Pruned
 from seqsweep.training import folder, seeding
 from seqsweep.training.outcomes import NotANumber
@@ -81,6 +82,7 @@ class TrialCallback(Callback):
         self._seed = seed
         self._every = every
         self._patience = patience
+        self._stopping = False
         self._record = record
         self._place = place or Place()
         self._generators: list[dict[str, Any]] = []
@@ -90,7 +92,6 @@ class TrialCallback(Callback):
         self._improved = False
         self._unsaved = False
         self._recorded = 0
-        self._gradient_norm = torch.zeros(())
         self._stepped = 0
         self._started = 0.0
         self._saved = 0.0
@@ -104,7 +105,6 @@ class TrialCallback(Callback):
             "generators": self._generators,
             "losses": torch.stack(self._losses).cpu() if self._losses else None,
             "recorded": self._recorded,
-            "gradient_norm": self._gradient_norm.cpu(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -115,7 +115,6 @@ class TrialCallback(Callback):
         self._losses = [] if losses is None else list(losses)
         self._shared = len(self._losses)
         self._recorded = state_dict["recorded"]
-        self._gradient_norm = state_dict["gradient_norm"]
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -139,11 +138,10 @@ class TrialCallback(Callback):
             self._seed, self._place.stream("masks"), trainer.strategy.root_device
         )
         if rank < len(self._generators):
-            task.generator.set_state(self._generators[rank]["masks"])
+            _set_state(task.generator, self._generators[rank]["masks"])
             torch.set_rng_state(self._generators[rank]["global"])
             task.carried = self._generators[rank]["carried"]
         self._losses = [loss.to(trainer.strategy.root_device) for loss in self._losses]
-        task.gradient_norm = self._gradient_norm
         self._started = self._saved = time.perf_counter()
         self._stop_if_stale(trainer)
         self._report(trainer)
@@ -166,18 +164,18 @@ class TrialCallback(Callback):
             # Else, in the epoch it resumed, Lightning would not step a schedule that waits for a plateau.
             trainer.fit_loop.restarting = False
         task: Task = pl_module  # type: ignore[assignment]
-        loss, self._gradient_norm = outputs["loss"], task.gradient_norm
-        measured = torch.stack([loss, self._gradient_norm.to(loss)])
-        self._losses.append(measured)
         step = trainer.global_step
+        stepped, self._stepped = step != self._stepped, step
+        # Lightning has divided the loss by the batches that make a step; only the last of them has a norm.
+        loss = outputs["loss"] * trainer.accumulate_grad_batches
+        norm = task.gradient_norm.to(loss) if stepped else torch.full_like(loss, math.nan)
+        measured = torch.stack([loss, norm])
+        self._losses.append(measured)
         # the last batch's place is taken by the epoch's mean; with accumulation a step has several batches
         if step % self._every == 0 and step != self._recorded and not trainer.is_last_batch:
-            self._tracker.log_metrics(_of_steps(self._mean(trainer, measured)), step)
+            self._tracker.log_metrics(_of_steps(self._mean(trainer, measured).unsqueeze(0)), step)
             self._recorded = step
-        if (
-            step != self._stepped and not trainer.is_last_batch
-        ):  # else the gradients or the epoch's end are due
-            self._stepped = step
+        if stepped and not trainer.is_last_batch:  # else the gradients or the epoch's end are due
             self._pause(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -188,7 +186,7 @@ class TrialCallback(Callback):
         """Record the epoch's means and see whether it is the best."""
         step = trainer.global_step
         self._share_losses(trainer)
-        means = _of_steps(torch.stack(self._losses).mean(dim=0)) if self._losses else {}
+        means = _of_steps(torch.stack(self._losses)) if self._losses else {}
         if self._validated:
             means |= {
                 name: float(value)
@@ -272,8 +270,12 @@ class TrialCallback(Callback):
             progress.best_metrics = {name: mean for name, mean in means.items() if name.startswith("val/")}
 
     def _stop_if_stale(self, trainer: Trainer) -> None:
-        if self._patience is not None and self.progress.stale >= self._patience:
-            trainer.should_stop = True
+        if self._patience is None:
+            return
+        stale = self.progress.stale >= self._patience
+        if stale or self._stopping:  # trainer.min_epochs may have kept it going until it got better
+            trainer.should_stop = stale
+        self._stopping = stale
 
     def _turn(self, trainer: Trainer, task: Any) -> None:
         self._save(trainer, task)
@@ -313,5 +315,17 @@ class TrialCallback(Callback):
 
 
 def _of_steps(measured: torch.Tensor) -> dict[str, float]:
-    """What `measured` (loss, gradient norm) is called in the record."""
-    return dict(zip(("train/loss", "train/gradient_norm"), measured.tolist(), strict=True))
+    """Means of `measured`, batches x (loss, gradient norm), by their names in the record."""
+    means = {"train/loss": measured[:, 0].mean(), "train/gradient_norm": measured[:, 1].nanmean()}
+    return {name: float(mean) for name, mean in means.items() if name == "train/loss" or mean.isfinite()}
+
+
+def _set_state(generator: torch.Generator, state: torch.Tensor) -> None:
+    """Let it go on where it was. Raises ConfigError if it was one on another kind of device."""
+    try:
+        generator.set_state(state)
+    except (RuntimeError, TypeError) as error:
+        raise ConfigError(
+            f"trainer.accelerator: the run was begun on another kind of device than {generator.device.type}; "
+            "go on with it there, or begin another"
+        ) from error

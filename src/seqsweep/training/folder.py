@@ -37,7 +37,11 @@ RUN = ("seed", "data", "model", "task", "optimizer", "scheduler", "trainer")
 def replacing(path: Path) -> Iterator[Path]:
     """A place to write to, which becomes `path` when the body is through; a kill leaves `path` as it was."""
     part = path.with_name(f".{path.name}.part")
-    yield part
+    try:
+        yield part
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     os.replace(part, path)  # noqa: PTH105 - both are in one folder
 
 

@@ -56,7 +56,9 @@ def check_flows(model: Model) -> RecurrentModel:
 
 def _by_distance(gradient: Tensor, batch: Batch) -> np.ndarray:
     """Means over examples of (batch, time, features) norms, the last true step first."""
-    mask = batch.mask
+    # a task may read more steps than the batch's inputs have, none of them padding then
+    whole = gradient.new_ones(gradient.shape[:2], dtype=torch.bool)
+    mask = whole if batch.lengths is None else batch.mask
     steps = mask.shape[1]
     distance = mask.sum(dim=1, keepdim=True) - 1 - torch.arange(steps, device=mask.device)  # batch x time
     norms = gradient.norm(dim=-1)

@@ -131,7 +131,8 @@ class Stored:
     def _trainer(self) -> Trainer:
         node = self.config["trainer"]
         own = {name: node[name] for name in TRAINER if name in node}
-        return make_trainer(own, enable_progress_bar=False, enable_model_summary=False)
+        # one device: a second process would run this command once more
+        return make_trainer(own, devices=1, enable_progress_bar=False, enable_model_summary=False)
 
     @contextmanager
     def _surroundings(self) -> Iterator[None]:
@@ -160,6 +161,7 @@ def read(
 
     """
     config = _mapping(directory / folder.CONFIG, yaml.safe_load, yaml.YAMLError)
+    _check_plain(config)
     for group in (*BASES, "trainer"):
         if not isinstance(config.get(group), Mapping):
             raise ConfigError(
@@ -231,6 +233,22 @@ def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 # ---------------------------------------------------------------- trust
+
+
+def _check_plain(value: object, key: str = "") -> None:
+    """Raise ConfigError for anything but what JSON has too.
+
+    YAML can write tuples, sets and dates: nothing of ours, and a tuple is looked through by Hydra when
+    it builds, so that a class could hide in one.
+    """
+    if isinstance(value, dict):
+        for name, part in value.items():
+            _check_plain(part, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for part in value:
+            _check_plain(part, key)
+    elif not isinstance(value, str | int | float | bool | None):
+        raise ConfigError(f"config.yaml: {key} is a {type(value).__name__}; expected plain values only")
 
 
 def _check_targets(group: str, node: Mapping[str, Any], allowed: Sequence[str]) -> None:
