@@ -251,7 +251,8 @@ def test_multi30k_and_how_little_padding_buckets_leave(real_data: Path) -> None:
     assert texts(data, data.splits.test)[0][1].startswith("a man in an orange hat")
     for batch_size in (32, 64, 128):
         cells = true = 0
-        for batch in Batches(data.splits.train, batch_size, shuffle=True):
+        data.batch_size = batch_size
+        for batch in data.train_dataloader():
             cells += batch.inputs.numel() + batch.targets.numel()
             true += int(batch.mask.sum() + batch.target_mask.sum())
         assert 1 - true / cells <= 0.05

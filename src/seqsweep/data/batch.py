@@ -91,13 +91,18 @@ class Examples:
 
     @property
     def cost(self) -> Tensor | None:
-        """(examples,) numbers in whose order examples of like length follow each other; None without padding.
+        """(examples,) steps that padding is saved on: target lengths, else lengths; None without padding."""
+        return self.lengths if self.target_lengths is None else self.target_lengths
+
+    @property
+    def cost_of_both(self) -> Tensor | None:
+        """(examples,) numbers in whose order examples of like lengths, on both sides, follow each other.
 
         Target lengths count first. Among those of one target length the lengths rise, and
         among those of the next they fall, so that there is no leap in them between the two.
         """
         if self.lengths is None or self.target_lengths is None:
-            return self.lengths if self.target_lengths is None else self.target_lengths
+            return self.cost
         falling = self.target_lengths % 2 == 1
         return (self.target_lengths << 32) + torch.where(falling, -self.lengths, self.lengths)
 

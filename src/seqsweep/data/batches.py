@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
     from seqsweep.data.batch import Batch, Examples
 
-POOL = 200
+POOL, TIGHT_POOL = 50, 200
 """Examples of like length are brought together within a pool of about so many batches."""
-LEAST_POOLS = 3
-"""In one pool a small set would have the same batches in every epoch."""
 
 
 class Order:
@@ -27,20 +25,28 @@ class Order:
     With `shuffle` every epoch has its own permutation. With `cost` (examples,),
     the number of steps of each example or whatever puts like beside like
     (`Examples.cost`), batches hold examples of like cost to save padding: a
-    permutation is cut into pools, each pool sorted, and the batches permuted
-    again. Without `shuffle` the examples come as they are.
+    permutation is cut into pools of about `pool` batches, each pool sorted, and the
+    batches permuted again. Without `shuffle` the examples come as they are.
 
     Lightning finds this object as its loader's ``sampler`` and sets the epoch.
     """
 
     def __init__(
-        self, count: int, batch_size: int, *, shuffle: bool = False, seed: int = 0, cost: Tensor | None = None
+        self,
+        count: int,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        cost: Tensor | None = None,
+        pool: int = POOL,
     ) -> None:
         self.count = checks.int_at_least(0, "count", count)
         self.batch_size = checks.positive_int("batch_size", batch_size)
         self.seed = checks.int_at_least(0, "seed", seed)
         self.shuffle = shuffle
         self.epoch = 0
+        self.pool = checks.positive_int("pool", pool)
         self._cost = None if cost is None else cost.cpu().numpy()
 
     def __len__(self) -> int:
@@ -69,7 +75,7 @@ class Order:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
 
     def _pooled(self, index: np.ndarray, cost: np.ndarray) -> np.ndarray:
-        number = max(LEAST_POOLS, round(len(self) / POOL))
+        number = max(1, round(len(self) / self.pool))
         pool = -(-len(self) // number) * self.batch_size
         pools = [index[start : start + pool] for start in range(0, len(index), pool)]
         return np.concatenate([part[np.argsort(cost[part], kind="stable")] for part in pools])
@@ -85,6 +91,7 @@ class Batches:
     `set_epoch` set. It may be handed to a Lightning Trainer, which sets the epoch
     itself and keeps the place within it in its checkpoints: a run resumed at
     epoch k, or within it, sees the batches that an undisturbed one would see.
+    If `tight`, more padding is saved, at the price of batches that differ less from epoch to epoch.
     With a `part` (k, n) it hands out the kth of n parts of each batch, k from 0.
     """
 
@@ -96,11 +103,13 @@ class Batches:
         shuffle: bool = False,
         seed: int = 0,
         part: tuple[int, int] = (0, 1),
+        tight: bool = False,
     ) -> None:
         self.examples = examples
         self.part = part
-        cost = examples.cost if shuffle else None
-        self.sampler = Order(len(examples), batch_size, shuffle=shuffle, seed=seed, cost=cost)
+        cost = (examples.cost_of_both if tight else examples.cost) if shuffle else None
+        pool = TIGHT_POOL if tight else POOL
+        self.sampler = Order(len(examples), batch_size, shuffle=shuffle, seed=seed, cost=cost, pool=pool)
         self.batch_sampler = None  # Lightning looks for it wherever it finds a sampler
         self._place = (0, 0)  # epoch, and how many of its batches have been handed out
         self._resumed: tuple[int, int] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -38,6 +38,9 @@ class SequenceData(LightningDataModule):
     `seqsweep.paths.data_root`). `seed` and the epoch alone fix the order of the
     training examples. Raises ConfigError for a value that cannot be.
     """
+
+    tight: ClassVar[bool] = False
+    """Whether saving padding counts for more than variety among the training batches; see `Batches`."""
 
     def __init__(
         self,
@@ -101,7 +104,7 @@ class SequenceData(LightningDataModule):
     def train_dataloader(self) -> Batches:
         """Batches of the training part, shuffled by (seed, epoch)."""
         train = self.placed(self.splits.train)
-        return Batches(train, self.batch_size, shuffle=True, seed=self.seed, part=self.part)
+        return Batches(train, self.batch_size, shuffle=True, seed=self.seed, part=self.part, tight=self.tight)
 
     def val_dataloader(self) -> Batches:
         """Batches of the validation part, in order."""

@@ -63,6 +63,7 @@ class Translation(Corpus[Rows]):
     """What becomes of pairs with nothing on one side: ``refuse`` or ``drop``."""
 
     splits_by = ("row", "time")
+    tight = True
 
     def __post_init__(self) -> None:
         """Check the arguments."""
