@@ -107,7 +107,7 @@ class UI:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=200)
         return self.process.returncode
 
 

@@ -135,6 +135,8 @@ def test_two_processes_reach_what_one_reaches(tmp_path: Path, options: dict[str,
         ".seqsweep",
         "best.ckpt",
         "config.yaml",
+        "data.json",
+        "pictures",
     ]
 
 
