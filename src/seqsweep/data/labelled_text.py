@@ -191,8 +191,8 @@ def _found(
         return _named(path, columns, header)
     if None in columns.plain():
         return _guessed(path, columns, table)
-    if len(table) > 3 and not _once_alone(path, columns, table[1:]):
-        _check_no_header(path, columns, table)
+    assert columns.label is not None
+    _check_no_header(path, columns.label, table, certain=True)
     return columns
 
 
@@ -209,23 +209,22 @@ def _guessed(path: Path, columns: Columns, table: list[tuple[int, list[str]]]) -
         return Columns(text, 3 - text)
     different = [len({row[column].strip() for _, row in table}) for column in (0, 1)]
     label = int(different[0] >= different[1])
-    guessed = Columns(2 - label, label + 1)
-    _check_no_header(path, guessed, table)
-    return guessed
+    _check_no_header(path, label + 1, table)
+    return Columns(2 - label, label + 1)
 
 
-def _once_alone(path: Path, columns: Columns, table: list[tuple[int, list[str]]]) -> bool:
-    """Whether there are labels that occur but once, as they may where there are very many of them."""
-    column = _place(path, columns.label, None, len(table[0][1])) if columns.label is not None else 0
-    return 1 in Counter(row[column].strip() for _, row in table).values()
+def _check_no_header(
+    path: Path, label: Column, table: list[tuple[int, list[str]]], *, certain: bool = False
+) -> None:
+    """DataError if the first line's label occurs in no other: it is then a header, most likely.
 
-
-def _check_no_header(path: Path, columns: Columns, table: list[tuple[int, list[str]]]) -> None:
-    """DataError if the first line's label occurs in no other: it is then a header, most likely."""
-    column = _place(path, columns.label, None, len(table[0][1])) if columns.label is not None else 0
-    labels = Counter(row[column].strip() for _, row in table)
+    Where the columns were given the user is believed, unless that label is the only one of its sort.
+    """
     line, first = table[0]
-    if len(table) > 1 and labels[first[column].strip()] == 1:
+    column = _place(path, label, None, len(first))
+    labels = Counter(row[column].strip() for _, row in table)
+    once = {name for name, count in labels.items() if count == 1}
+    if first[column].strip() in once and not (certain and (len(once) > 1 or len(table) <= 3)):
         raise DataError(
             f"{path}, line {line}: no other line has the label '{first[column]}'; if this is a "
             "header, give the columns by name (data.text_column, data.label_column), else leave the line out"
