@@ -56,9 +56,9 @@ FIGURES = [
     Figure("scan_simple", "test/exact_match", 0.99, seeds=1, reference="0.998 (Lake & Baroni 2018)"),
     Figure("scan_jump", "test/exact_match", 0.1, "minimize", 1, reference="0.012 (Lake & Baroni 2018)"),
     Figure("scan_turn_left", "test/exact_match", 0.85, seeds=1, reference="0.903 (Lake & Baroni 2018)"),
-    Figure("adding_lstm", "test/mse", 0.01, "minimize"),
-    Figure("adding_gru", "test/mse", 0.01, "minimize"),
-    Figure("adding_rnn", "test/mse", None, "minimize", reference="a constant has 1/6"),
+    Figure("adding_lstm", "test/loss", 0.01, "minimize"),
+    Figure("adding_gru", "test/loss", 0.01, "minimize"),
+    Figure("adding_rnn", "test/loss", None, "minimize", reference="a constant has 1/6"),
     Figure(
         "cmapss_lstm",
         "test/rmse",

@@ -490,6 +490,12 @@ REFUSED: list[tuple[str, DataSpec, dict[str, Any], str]] = [
         {"tied_embeddings": True, "embedding_size": 3},
         "tied_embeddings=True: expected embedding_size=4, the size of what leaves the layers, not 3",
     ),
+    (
+        "gru",
+        LANGUAGE,
+        {"tied_embeddings": True, "embedding_std": 0.1},
+        "embedding_std=0.1: expected 1 with tied_embeddings=True",
+    ),
 ]
 
 

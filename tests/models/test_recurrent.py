@@ -141,6 +141,7 @@ def test_forward_is_a_function_of_its_parameters(model: Any) -> None:
         ({"dropout": "a"}, "dropout=a: expected a number from 0 up to, not including, 1"),
         ({"bidirectional": "yes"}, "bidirectional=yes: expected true or false"),
         ({"embedding_size": 5}, "embedding_size=5: expected null: the steps of 'numbers' are numbers"),
+        ({"embedding_std": 0.1}, "embedding_std=0.1: expected 1: the steps of 'numbers' are numbers"),
         ({"nonlinearity": "thanh"}, "nonlinearity=thanh: expected one of tanh, relu; did you mean 'tanh'?"),
     ],
 )
@@ -155,3 +156,11 @@ def test_embedding_size() -> None:
     assert made(LSTM, TOKENS, embedding_size=6).recurrent.input_size == 6
     with pytest.raises(ConfigError, match="embedding_size=0: expected an integer of at least 1"):
         LSTM(TOKENS, embedding_size=0)
+
+
+def test_embedding_std_scales_what_is_drawn() -> None:
+    plain, scaled = made(LSTM, TOKENS), made(LSTM, TOKENS, embedding_std=0.1)
+    torch.testing.assert_close(scaled.inputs.weight, 0.1 * plain.inputs.weight)
+    assert torch.equal(scaled.recurrent.weight_hh_l0, plain.recurrent.weight_hh_l0)
+    with pytest.raises(ConfigError, match="embedding_std=0: expected a number above 0"):
+        LSTM(TOKENS, embedding_std=0)

@@ -18,12 +18,17 @@ SPELLING_SIZE = 64
 
 
 def input_layer(
-    spec: DataSpec, embedding_size: int | None, default: int, spelling_size: int | None = None
+    spec: DataSpec,
+    embedding_size: int | None,
+    default: int,
+    spelling_size: int | None = None,
+    std: float = 1.0,
 ) -> tuple[nn.Module, int]:
     """The layer in front of the recurrent ones, and the size of what it hands on.
 
-    Tokens are embedded in `embedding_size` numbers, `default` if that is None; words
-    that come with their spelling get `spelling_size` more, 64 if that is None.
+    Tokens are embedded in `embedding_size` numbers, `default` if that is None, drawn with the
+    standard deviation `std`; words that come with their spelling get `spelling_size` more, 64
+    if that is None.
 
     Raises:
         ConfigError: a size is given and the data's steps are not what it is for.
@@ -42,6 +47,8 @@ def input_layer(
         return nn.Identity(), spec.input_size
     size = default if embedding_size is None else checks.positive_int("embedding_size", embedding_size)
     words = nn.Embedding(spec.vocabulary_size, size, padding_idx=spec.padding_index)
+    with torch.no_grad():
+        words.weight.mul_(std)
     if spec.character_vocabulary_size is None:
         return words, size
     spelling = Spelling(spec.character_vocabulary_size, spelling_size or SPELLING_SIZE)

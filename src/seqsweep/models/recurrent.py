@@ -82,6 +82,9 @@ class RecurrentModel(Model):
     spelling_size: int | None = None
     """Size of the vector that a word's characters give it, beside its own; None means 64. Only for
     words with their spelling."""
+    embedding_std: float = 1.0
+    """Standard deviation of what tokens' vectors are drawn with; 1 is that of ``torch.nn``, far above what
+    a spelling's vector, an LSTM's output, has at the start. Only for tokens."""
     recurrent_dropout: float = 0.0
     """Probability with which each number of the hidden state is dropped where the next step reads it,
     the same ones at every step of the sequence (Gal & Ghahramani 2016)."""
@@ -109,7 +112,11 @@ class RecurrentModel(Model):
         super().__init__(self.spec)
         self._check()
         self.inputs, size = input_layer(
-            self.spec, self.embedding_size, default=self.hidden_size, spelling_size=self.spelling_size
+            self.spec,
+            self.embedding_size,
+            default=self.hidden_size,
+            spelling_size=self.spelling_size,
+            std=self.embedding_std,
         )
         self.recurrent = self._layers(size)
         self.initialize()
@@ -214,6 +221,7 @@ class RecurrentModel(Model):
         checks.positive_int("num_layers", self.num_layers)
         for name in ("dropout", "recurrent_dropout", "embedding_dropout"):
             setattr(self, name, checks.probability(name, getattr(self, name)))
+        checks.positive_float("embedding_std", self.embedding_std)
         for name in ("bidirectional", "tied_embeddings", "residual", "layer_norm", "explicit_loop"):
             boolean(name, getattr(self, name))
         checks.one_of("pooling", self.pooling, POOLINGS)
@@ -230,10 +238,14 @@ class RecurrentModel(Model):
                 f"pooling={self.pooling}: expected last, the default, "
                 f"since '{spec.name}' has a target for each step and nothing is pooled"
             )
-        if self.embedding_dropout and spec.vocabulary_size is None:
+        for name, default in (("embedding_dropout", 0), ("embedding_std", 1)):
+            value = getattr(self, name)
+            if value != default and spec.vocabulary_size is None:
+                raise ConfigError(f"{name}={value}: expected {default}: the steps of '{spec.name}' are numbers")
+        if self.embedding_std != 1 and self.tied_embeddings:
             raise ConfigError(
-                f"embedding_dropout={self.embedding_dropout}: expected 0: "
-                f"the steps of '{spec.name}' are numbers"
+                f"embedding_std={self.embedding_std}: expected 1 with tied_embeddings=True, since the vectors "
+                "are the head's weights and begin as those do"
             )
         if self.tied_embeddings and not (spec.per_step and spec.vocabulary_size == spec.output_size):
             raise ConfigError(
