@@ -93,7 +93,9 @@ def test_what_the_data_taught_is_kept(home: Home) -> None:
 
 
 def test_pictures_are_kept(home: Home) -> None:
-    assert (home.artifacts("Digits") / "pictures" / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    pictures = home.artifacts("Digits") / "pictures"
+    assert sorted(picture.name for picture in pictures.iterdir()) == ["confusion.png", "learning_curves.png"]
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures.iterdir())
 
 
 # ---------------------------------------------------------------- evaluate

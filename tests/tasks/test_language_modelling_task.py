@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -157,6 +158,20 @@ def test_prompts_are_continued() -> None:
     found = made.predictions(prompts)
     assert [len(row) for row in found] == [5, 5]
     assert found[1] == made.predictions(Batch(torch.tensor([[4]]), torch.zeros(1, 1)))[0]
+
+
+def test_samples_go_on_from_the_tested_texts() -> None:
+    letters = tuple("_abcdefgh")
+    made = task(spec=replace(LETTERS, input_names=letters, class_names=letters), generated_length=5)
+    assert made.samples() == []
+    with torch.no_grad():
+        for place, batch in enumerate(Streams(text(), 2, 60, rest=True)):
+            made.test_step(batch, place)
+    first = next(iter(Streams(text(), 2, 60, rest=True)))
+    samples = made.samples()
+    prompts = ["".join(letters[token] for token in row[:50].tolist()) for row in first.inputs]
+    assert [sample["prompt"] for sample in samples] == prompts
+    assert all(len(sample["continuation"]) == 5 for sample in samples)
 
 
 def test_what_is_logged_depends_on_the_tokens() -> None:

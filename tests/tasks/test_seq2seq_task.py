@@ -86,3 +86,17 @@ def test_another_kind_of_model_is_refused() -> None:
 def test_bad_teacher_forcing(value: object) -> None:
     with pytest.raises(ConfigError, match=f"teacher_forcing={value}: expected a number from 0 to 1"):
         task(teacher_forcing=value)
+
+
+def test_samples_are_what_was_read_answered_and_true() -> None:
+    made, batch = task(), pairs(3)
+    assert made.samples() == []
+    with torch.no_grad():
+        made.test_step(batch, 0)
+    samples = made.samples()
+    assert [list(sample) for sample in samples] == [["input", "answer", "true"]] * 3
+    assert batch.target_lengths is not None
+    for row, (sample, length) in enumerate(zip(samples, batch.target_lengths.tolist(), strict=True)):
+        assert sample["true"].split() == [str(token) for token in batch.targets[row, : length - 1].tolist()]
+    answers = made.predictions(batch)
+    assert [sample["answer"].split() for sample in samples] == [[*map(str, answer)] for answer in answers]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from seqsweep.errors import StoreError
 from seqsweep.tracking import Spool
 from seqsweep.tracking.draining import Place, SpoolReader
-from seqsweep.tracking.records import METRICS, Record, spool_file
+from seqsweep.tracking.records import METRICS, Record, curves, spool_file
 
 
 def lines(directory: Path) -> list[Record]:
@@ -91,6 +91,17 @@ def test_flushes_by_itself(tmp_path: Path) -> None:
         os.sched_yield()
     spool.close()
     spool.close()
+
+
+def test_the_curves_of_what_was_flushed(tmp_path: Path) -> None:
+    assert curves(tmp_path) == {}
+    with Spool(tmp_path) as spool:
+        spool.log_params({"lr": 0.1})
+        spool.log_metrics({"train/loss": 1.0, "val/loss": math.inf}, 10)
+        spool.log_metrics({"train/loss": 0.5}, 20)
+    with spool_file(tmp_path).open("a") as file:
+        file.write('["m", 17, 30, {"train')  # a torn last line
+    assert curves(tmp_path) == {"train/loss": [(10, 1.0), (20, 0.5)], "val/loss": [(10, math.inf)]}
 
 
 def test_a_resumed_attempt_drops_what_is_there(tmp_path: Path) -> None:

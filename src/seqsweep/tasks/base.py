@@ -186,6 +186,10 @@ class Task(LightningModule):
         """Figures by name of what was tested last, for the run's record; see `seqsweep.tasks.pictures`."""
         return {}
 
+    def samples(self) -> list[dict[str, str]]:
+        """Some of what was tested last and what the model makes of it, as text by column."""
+        return []
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Take a batch into the validation measures."""
         self.measure(self._measures("val"), batch)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.nn import functional as F
 
 from seqsweep import checks
-from seqsweep.data.text import UNKNOWN
+from seqsweep.data.text import UNKNOWN, join
 from seqsweep.errors import ConfigError
 from seqsweep.models.base import boolean
 from seqsweep.models.generation import Sampling, continued
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from seqsweep.models import Model
     from seqsweep.spec import DataSpec
     from seqsweep.tasks.base import OptimizerFactory, SchedulerFactory
+
+
+SAMPLES = 5
+"""Texts of the test part that are gone on from, for the record."""
+PROMPT = 50
+"""Tokens of each that are read before."""
 
 
 class LanguageModelling(Task):
@@ -74,6 +81,7 @@ class LanguageModelling(Task):
         self.metrics = tuple(f"val/{name}" for name in self.make_measures())
         self.monitor = (self.metrics[-1], "minimize")
         self._tested: Any = None
+        self._prompts: Batch | None = None
 
     def loss(
         self, params: Tensors, buffers: Tensors, batch: Batch, state: Any, masks: Any
@@ -108,6 +116,8 @@ class LanguageModelling(Task):
         """Take a batch into the test measures."""
         self._tested = self._state_for(batch, batch_idx, self._tested)
         super().test_step(batch, batch_idx)
+        if batch_idx == 0:
+            self._prompts = batch
 
     def make_measures(self) -> dict[str, Metric]:
         """Loss, perplexity, and bits_per_character where tokens are characters."""
@@ -122,11 +132,32 @@ class LanguageModelling(Task):
 
     def predictions(self, batch: Batch) -> list[list[int]]:
         """The tokens that follow each prompt, padding and unknown ones never among them."""
+        return self._continued(batch.inputs, batch.lengths)
+
+    @torch.no_grad()
+    def samples(self) -> list[dict[str, str]]:
+        """How the model goes on from where some texts of the last test began."""
+        if self._prompts is None or not self.spec.input_names:
+            return []
+        prompts = self._prompts.to(next(self.model.parameters()).device)  # a test ends on the processor
+        rows, lengths = prompts.inputs[:SAMPLES, :PROMPT], prompts.mask[:SAMPLES, :PROMPT].sum(dim=1)
+        read, told = self.spec.input_names, self.spec.class_names
+        return [
+            {
+                "prompt": join((read[token] for token in row[:length]), self.spec.level),
+                "continuation": join((told[token] for token in rest), self.spec.level),
+            }
+            for row, length, rest in zip(
+                rows.tolist(), lengths.tolist(), self._continued(rows, lengths), strict=True
+            )
+        ]
+
+    def _continued(self, rows: Tensor, lengths: Tensor | None) -> list[list[int]]:
         names = self.spec.class_names
         return continued(
             self.model,
-            batch.inputs,
-            batch.lengths,
+            rows,
+            lengths,
             length=self.generated_length,
             sampling=self.sampling,
             generator=self.own_generator(),

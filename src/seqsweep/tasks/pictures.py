@@ -82,6 +82,35 @@ def attention(weights: np.ndarray, source: Sequence[str], target: Sequence[str])
     return figure
 
 
+def learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]], metric: str, best: int) -> Figure:
+    """How a run went: its losses, the metric it is judged by, and the gradient's norm.
+
+    Args:
+        curves: by metric, its values and after how many optimiser steps each was.
+        metric: by which the run is judged, such as ``val/accuracy``.
+        best: the step of the checkpoint that was kept.
+
+    """
+    wanted = [["train/loss", "val/loss"], [metric] if metric != "val/loss" else [], ["train/gradient_norm"]]
+    panels = [names for names in wanted if any(name in curves for name in names)]
+    # Of the training's values only the epochs' means: between them stand those of single batches.
+    ends = {step for step, _ in curves.get("val/loss", [])}
+    figure = new_figure(3.6 * len(panels), 2.8)
+    for axes, names in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        plain_axes(axes).axvline(best, color="0.8", linewidth=1, zorder=0)
+        for name in names:
+            known = sorted(point for point in curves.get(name, []) if not ends or point[0] in ends)
+            steps, values = np.array(known).reshape(-1, 2).T
+            part = {"train": "training", "val": "validation"}[name.partition("/")[0]]
+            # a line of a single value would not be seen
+            axes.plot(steps, values, label=part, marker="." if len(steps) < 30 else None)
+        axes.set(xlabel="optimiser steps", ylabel=names[-1].partition("/")[2].replace("_", " "))
+        if len(names) > 1:
+            axes.legend(frameon=False)
+    figure.axes[0].set_title("grey: the checkpoint that was kept", loc="left", fontsize=8, color="0.4")
+    return figure
+
+
 def gradient_flow(panels: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     """How much of the loss's gradient reaches how many steps back.
 

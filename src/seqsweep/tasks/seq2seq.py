@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SHOWN = 4
 """Examples whose attention is shown: the first ones of the test part."""
+SAMPLES = 20
+"""Examples whose answers are shown: the first ones too."""
 
 
 class Seq2Seq(Task):
@@ -134,9 +136,7 @@ class Seq2Seq(Task):
 
         if self._tested is None:
             return {}
-        tested = self._tested.to(next(self.model.parameters()).device)  # a test ends on the processor
-        rows, lengths = tested.inputs[:SHOWN], tested.mask[:SHOWN].sum(dim=1)
-        generated = self.model.generate(rows, lengths)
+        rows, lengths, generated = self._generated(self._tested, SHOWN)
         weights = self.model.attention_weights(rows, lengths, generated).cpu().numpy()
         figures: dict[str, Figure] = {}
         if weights.shape[2] == 0:  # a model without attention
@@ -148,6 +148,33 @@ class Seq2Seq(Task):
             shown = weights[number, : len(target), : len(source)]
             figures[f"attention_{number + 1}"] = attention(shown, source, target)
         return figures
+
+    @torch.no_grad()
+    def samples(self) -> list[dict[str, str]]:
+        """The first examples of the last test: what was read, what was answered, what is true."""
+        if self._tested is None:
+            return []
+        rows, lengths, generated = self._generated(self._tested, SAMPLES)
+        return [
+            {
+                "input": join(self._names_of_inputs(row[:length]), self.spec.level),
+                "answer": join(self._names(answer), self.spec.level),
+                "true": join(self._names(true), self.spec.level),
+            }
+            for row, length, answer, true in zip(
+                rows,
+                lengths.tolist(),
+                self.answers(generated),
+                self.answers(self._tested.targets[:SAMPLES]),
+                strict=True,
+            )
+        ]
+
+    def _generated(self, batch: Batch, most: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The first `most` inputs of a batch, their lengths, and what the model answers them."""
+        batch = batch.to(next(self.model.parameters()).device)  # a test ends on the processor
+        rows, lengths = batch.inputs[:most], batch.mask[:most].sum(dim=1)
+        return rows, lengths, self.model.generate(rows, lengths)
 
     def _progress(self) -> float:
         """The share of the run's optimiser steps that are done."""

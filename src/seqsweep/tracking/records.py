@@ -4,6 +4,7 @@ r"""The lines of a spool file: one JSON array a record, its kind first.
     ["p", 1700000000000, {"model.hidden_size": "64"}]                   params
     ["t", 1700000000000, {"seqsweep.device": "cpu"}]                    tags
     ["a", 1700000000000, "best.ckpt", "checkpoints"]                    artifact: path, folder
+    ["d", 1700000000000, [{"name": "digits", "context": "train", ...}]] data: `Dataset`s
     ["b", 1700000000000]                                                the run begins (again)
     ["e", 1700000000000, "complete"]                                    the run ended
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-METRICS, PARAMS, TAGS, ARTIFACT, BEGIN, END = "m", "p", "t", "a", "b", "e"
+METRICS, PARAMS, TAGS, ARTIFACT, DATA, BEGIN, END = "m", "p", "t", "a", "d", "b", "e"
 
 Record = list[Any]
 """One decoded line."""
@@ -49,6 +50,21 @@ def decode(line: bytes) -> Record | None:
     except ValueError:
         return None
     return record if isinstance(record, list) and len(record) > 1 else None
+
+
+def curves(directory: Path) -> dict[str, list[tuple[int, float]]]:
+    """Each metric's (step, value) pairs in what the run in `directory` has flushed so far."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    try:
+        lines = spool_file(directory).read_bytes().splitlines()
+    except FileNotFoundError:
+        return found
+    for record in map(decode, lines):
+        if record is not None and record[0] == METRICS:
+            _, _, step, values = record
+            for name, value in values.items():
+                found.setdefault(name, []).append((step, float(value)))
+    return found
 
 
 def number(value: SupportsFloat) -> float | str:

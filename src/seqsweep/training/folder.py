@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import traceback
@@ -15,7 +16,7 @@ from seqsweep import paths
 from seqsweep.protocol import Complete, Outcome, Pruned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.figure import Figure
@@ -67,6 +68,17 @@ def write_picture(directory: Path, name: str, figure: Figure) -> Path:
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=200, bbox_inches="tight")
+    return path
+
+
+def write_samples(directory: Path, samples: Sequence[Mapping[str, str]]) -> Path:
+    """Write texts by column as a table, which MLflow shows as one."""
+    path = directory / PICTURES / "samples.csv"
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, samples[0].keys())
+        writer.writeheader()
+        writer.writerows(samples)
     return path
 
 

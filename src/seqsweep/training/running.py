@@ -16,6 +16,7 @@ from seqsweep.data import Batches, SequenceData
 from seqsweep.errors import ConfigError, DataError, UsageError
 from seqsweep.protocol import Complete, Failed, Infeasible, Interrupted, LocalContext, Outcome, Pruned
 from seqsweep.tasks import pictures
+from seqsweep.tracking import records
 from seqsweep.training import folder, parallel, seeding
 from seqsweep.training.arguments import make_trainer
 from seqsweep.training.building import build
@@ -287,9 +288,16 @@ def _test(
     """Metrics of the test part at the checkpoint, recorded with its pictures at the step it was made."""
     made = load_checkpoint(built.task, path)
     metrics = measured(built, trainer)
-    tracker.log_metrics(metrics, made if step is None else step)
-    for name, figure in built.task.pictures().items():
-        tracker.log_artifact(folder.write_picture(path.parent, name, figure), folder.PICTURES)
+    step = made if step is None else step
+    tracker.log_metrics(metrics, step)
+    tracker.flush()
+    directory, figures = path.parent, built.task.pictures()
+    if curves := records.curves(directory):
+        figures["learning_curves"] = pictures.learning_curves(curves, built.task.monitor[0], step)
+    for name, figure in figures.items():
+        tracker.log_artifact(folder.write_picture(directory, name, figure), folder.PICTURES)
+    if samples := built.task.samples():
+        tracker.log_artifact(folder.write_samples(directory, samples), folder.PICTURES)
     return metrics
 
 
