@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tracking.postgres import Postgres, binaries
 
 # How long an example takes depends on the machine, and on what else it does.
 settings.register_profile("untimed", deadline=None)
@@ -28,6 +31,20 @@ def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("SEQSWEEP_DATA", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; where none is installed the test is skipped, or fails if it is required."""
+    programs = binaries()
+    if programs is None and os.environ.get("SEQSWEEP_REQUIRE_REAL") == "1":
+        pytest.fail("SEQSWEEP_REQUIRE_REAL=1, but PostgreSQL is not installed (Debian's postgresql)")
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed")
+    server = Postgres(programs)
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

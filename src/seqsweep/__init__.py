@@ -7,13 +7,19 @@ from seqsweep.current import report
 from seqsweep.errors import TrialPruned
 
 if TYPE_CHECKING:
+    from seqsweep.loaded_run import load_run
+    from seqsweep.loaded_study import load_study
     from seqsweep.report_callback import ReportCallback
 
 __version__ = "0.1.0"
 
-__all__ = ["ReportCallback", "TrialPruned", "__version__", "report"]
+__all__ = ["ReportCallback", "TrialPruned", "__version__", "load_run", "load_study", "report"]
 
-_LATER = {"ReportCallback": "seqsweep.report_callback"}
+_LATER = {
+    "ReportCallback": "seqsweep.report_callback",
+    "load_run": "seqsweep.loaded_run",
+    "load_study": "seqsweep.loaded_study",
+}
 """Names whose modules import more than the standard library: they are imported when first asked for."""
 
 

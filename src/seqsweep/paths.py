@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 STATE = ".seqsweep"
@@ -28,6 +30,20 @@ def home() -> Path:
 def tracking_uri() -> str:
     """``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in `home`."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+
+
+@contextmanager
+def tracking_at(uri: str | None) -> Iterator[None]:
+    """Let `tracking_uri` be that one within the body; as it is if None."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    if uri is not None:
+        os.environ["MLFLOW_TRACKING_URI"] = uri
+    try:
+        yield
+    finally:
+        if uri is not None:
+            os.environ.pop("MLFLOW_TRACKING_URI")
+            os.environ.update({} if before is None else {"MLFLOW_TRACKING_URI": before})
 
 
 def artifacts() -> Path:

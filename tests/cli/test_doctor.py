@@ -56,17 +56,25 @@ def test_stores_that_are_there(isolated_home: Path, capsys: pytest.CaptureFixtur
     assert found["studies"]["detail"].endswith("optuna.db, 1 studies")
 
 
-def test_a_store_of_another_schema(isolated_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+OLDER, NEWER = "451aebb31d03", "abcdef"
+
+
+@pytest.mark.parametrize(
+    ("schema", "mend"), [(OLDER, "mlflow db upgrade sqlite:///"), (NEWER, "install the MLflow that")]
+)
+def test_a_store_of_another_schema(
+    isolated_home: Path, capsys: pytest.CaptureFixture[str], schema: str, mend: str
+) -> None:
     import sqlite3
     from contextlib import closing
 
     connect(paths.tracking_uri())
     with closing(sqlite3.connect(isolated_home / "mlflow.db")) as store:
-        store.execute("UPDATE alembic_version SET version_num = 'abcdef'")
+        store.execute(f"UPDATE alembic_version SET version_num = '{schema}'")
         store.commit()
     status, found = ask(capsys)
     assert status == 1
-    assert "mlflow db upgrade sqlite:///" in found["tracking"]["mend"]
+    assert mend in found["tracking"]["mend"]
 
 
 def test_broken_stores_and_leftovers(isolated_home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,18 @@ def modules_after(*arguments: str, cwd: Path) -> tuple[str, set[str]]:
         ["--help"],
         *(
             [name, "--help"]
-            for name in ("train", "sweep", "list", "ui", "evaluate", "predict", "data", "doctor")
+            for name in (
+                "train",
+                "sweep",
+                "list",
+                "rm",
+                "ui",
+                "evaluate",
+                "predict",
+                "reproduce",
+                "data",
+                "doctor",
+            )
         ),
     ],
     ids=" ".join,
@@ -63,6 +74,14 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_driver_of_a_sweep_never_imports_torch(tmp_path: Path) -> None:
     _, modules = modules_after("sweep", "digits", "--dry-run", cwd=tmp_path)
     assert modules & {"torch", "lightning", "mlflow"} == set()
+
+
+def test_the_package_is_light(tmp_path: Path) -> None:
+    code = "import seqsweep, sys; seqsweep.load_study, seqsweep.load_run; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert set(done.stdout.split()) & (HEAVY | {"pandas", "hydra"}) == set()
 
 
 APP = """

@@ -3,81 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 
+from cli.stored_home import Home, documents, refused, write_reviews
 from seqsweep.cli import main
-
-WORDS = {"good": ["fine", "lovely", "bright"], "bad": ["awful", "grim", "poor"]}
-TINY = ["model=gru", "model.hidden_size=8", "trainer.max_epochs=3", "optimizer.lr=0.05"]
-
-
-def write_reviews(path: Path, count: int = 60) -> Path:
-    lines = [
-        f"a {WORDS[label][(row + step) % 3]} day number {row},{label}"
-        for row in range(count // 2)
-        for step, label in enumerate(WORDS)
-    ]
-    path.write_text("\n".join(["text,label", *lines]) + "\n")
-    return path
-
-
-@dataclass
-class Home:
-    """Stores with a run on a file of one's own and one on the digits."""
-
-    folder: Path
-
-    def run(self, name: str) -> str:
-        (found,) = (path.parents[1].name for path in self.folder.glob("mlartifacts/*/*/artifacts/config.yaml")
-                    if yaml.safe_load(path.read_text())["data"]["_target_"].endswith(f".{name}"))  # fmt: skip
-        return found
-
-    def artifacts(self, name: str) -> Path:
-        (found,) = self.folder.glob(f"mlartifacts/*/{self.run(name)}/artifacts")
-        return found
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEQSWEEP_HOME", str(folder))
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        patch.chdir(folder)
-        train = write_reviews(folder / "reviews.csv")
-        assert main(["train", "data=text_classification", f"data.train={train}", *TINY]) == 0
-        assert main(["train", "data=digits", *TINY, "trainer.max_epochs=1"]) == 0
-    return Home(folder)
-
-
-@pytest.fixture
-def home(trained: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
-    monkeypatch.setenv("SEQSWEEP_HOME", str(trained.folder))
-    monkeypatch.chdir(trained.folder)
-    return trained
-
-
-def refused(capsys: pytest.CaptureFixture[str], *command: str) -> str:
-    assert main(command) == 2
-    captured = capsys.readouterr()
-    assert len(captured.err.strip().splitlines()) == 1, captured.err
-    assert captured.out == ""
-    return captured.err
-
-
-def documents(capsys: pytest.CaptureFixture[str], *command: str) -> dict[str, Any]:
-    assert main(command) == 0
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    found: dict[str, Any] = json.loads(captured.out)
-    return found
-
 
 # ---------------------------------------------------------------- what a run stores
 
@@ -167,33 +100,6 @@ def test_overrides_that_are_wrong(
 # ---------------------------------------------------------------- a configuration that cannot be trusted
 
 
-@pytest.fixture
-def changed(home: Home) -> Any:
-    """Changes a stored file; it is put back afterwards."""
-    before: dict[Path, bytes] = {}
-
-    def change(kind: str, name: str, content: bytes) -> str:
-        path = home.artifacts(kind) / name
-        run = home.run(kind)
-        before.setdefault(path, path.read_bytes())
-        path.write_bytes(content)
-        return run
-
-    def config(kind: str, key: str, value: object) -> str:
-        stored = yaml.safe_load((home.artifacts(kind) / "config.yaml").read_text())
-        *groups, last = key.split(".")
-        node = stored
-        for group in groups:
-            node = node[group]
-        node[last] = value
-        return change(kind, "config.yaml", yaml.safe_dump(stored).encode())
-
-    change.config = config  # type: ignore[attr-defined]
-    yield change
-    for path, content in before.items():
-        path.write_bytes(content)
-
-
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -216,7 +122,7 @@ def test_other_classes_than_ours_are_refused_by_name(
     run = changed.config("Digits", key, value)
     message = refused(capsys, "evaluate", run)
     assert "a stored run may name only seqsweep's own classes" in message
-    assert "--allow" in message
+    assert f"security.allow=[{value}] admits it" in message or not isinstance(value, str)
 
 
 @pytest.mark.parametrize(
@@ -234,9 +140,11 @@ def test_what_json_cannot_say_is_refused(
 
 def test_a_class_that_the_user_allows(changed: Any, capsys: pytest.CaptureFixture[str]) -> None:
     run = changed.config("Digits", "data._target_", "seqsweep.data.digits.Digits")
-    assert "--allow seqsweep.data.digits.Digits admits it" in refused(capsys, "evaluate", run)
-    found = documents(capsys, "evaluate", run, "--json", "--allow", "seqsweep.data.digits.Digits")
+    allow = "security.allow=[seqsweep.data.digits.Digits]"
+    assert f"{allow} admits it" in refused(capsys, "evaluate", run)
+    found = documents(capsys, "evaluate", run, "--json", allow)
     assert found["same"] is True
+    assert found["overrides"] == []
 
 
 def test_callbacks_of_a_stored_run_are_not_made(changed: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,14 +166,14 @@ def test_a_checkpoint_is_read_for_its_tensors_only(
 ) -> None:
     torch.save({"state_dict": Evil(), "global_step": 1}, tmp_path / "evil.ckpt")
     run = changed("Digits", "best.ckpt", (tmp_path / "evil.ckpt").read_bytes())
-    assert "best.ckpt does not fit the configured model" in refused(capsys, "evaluate", run)
+    assert "best.ckpt cannot be read: it is damaged, or no checkpoint" in refused(capsys, "evaluate", run)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("best.ckpt", b"", "best.ckpt does not fit"),
-        ("best.ckpt", b"no checkpoint at all", "best.ckpt does not fit"),
+        ("best.ckpt", b"", "best.ckpt cannot be read"),
+        ("best.ckpt", b"no checkpoint at all", "best.ckpt cannot be read"),
         ("config.yaml", b"a: [1", "config.yaml: not readable"),
         ("config.yaml", b"- 1", "config.yaml: expected a mapping"),
         ("config.yaml", b"a: !!python/object/apply:os.getcwd []", "config.yaml: not readable"),

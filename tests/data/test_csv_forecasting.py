@@ -210,7 +210,8 @@ def test_a_runs_own_columns_and_scaling_are_used_again(tmp_path: Path) -> None:
     table = frame(9, seed=3)[["walk", "when"]]
     other = load(tmp_path / "own.csv", test=str(saved(tmp_path / "test.csv", table)))
     other.use(fitted)
-    assert (len(other.splits.train), len(other.splits.test)) == (0, 4)
+    # the training part too: a test fits its linear baseline to it
+    assert [len(part) for part in (other.splits.train, other.splits.val, other.splits.test)] == [49, 0, 4]
     inputs, _ = windows(other, "test")
     np.testing.assert_allclose(inputs[0, :, 0], table["walk"][:4], atol=1e-5)
     with pytest.raises(

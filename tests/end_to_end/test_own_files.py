@@ -1,4 +1,4 @@
-"""A tiny file of each kind goes through train, evaluate and predict on the command line."""
+"""A tiny file of each kind goes through train, evaluate, reproduce and predict on the command line."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_train_evaluate_predict(
+def test_train_evaluate_reproduce_predict(
     kind: str,
     store: Path,
     tmp_path: Path,
@@ -169,14 +169,21 @@ def test_train_evaluate_predict(
     monkeypatch.setenv("SEQSWEEP_HOME", str(store))
     monkeypatch.chdir(tmp_path)
     own = KINDS[kind](tmp_path)
-    tiny = [f"model={own.model}", "model.hidden_size=8", "trainer.max_epochs=1"]
+    tiny = [f"model={own.model}", "model.hidden_size=8", "trainer.max_epochs=1", "tracking.log_model=false"]
     assert main(["train", f"data={kind}", *own.train, *tiny]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert any(line.startswith("data    own: ") for line in printed)
     (run,) = (line.split()[1] for line in printed if line.startswith("run: "))
 
     assert main(["evaluate", run, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["same"] is True
+    found = json.loads(capsys.readouterr().out)
+    assert found["same"] is True
+    assert found["metrics"] == found["recorded"]  # none is left out
+
+    assert main(["reproduce", run]) == 0
+    printed = capsys.readouterr().out
+    assert "bit for bit" in printed.splitlines()[-1]
+    assert "differs" not in printed
 
     out = tmp_path / "out"
     assert main(["predict", run, str(own.asked), "-o", str(out)]) == 0

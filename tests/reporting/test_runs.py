@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from seqsweep.reporting.runs import find_run, find_trained
 from seqsweep.tracking import Recorder, Spool, State, StudyRecord
 from seqsweep.tracking.mlflow_store import connect
 from tracking.serving import TrackingServer
+
+ODD = [math.inf, -math.inf, math.nan, 1e-320]
 
 
 @dataclass
@@ -55,9 +58,19 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with Recorder(uri, "others", artifacts, interval=0.05) as recorder:
         for number in range(14):  # with the others more than there are first digits of an id
             record(recorder, home / "single" / str(number), "complete", None)
+        with Spool(home / "odd") as spool:
+            for step, value in enumerate(ODD):
+                spool.log_metrics({"val/loss": value}, step)
+            spool.end("complete")
+        recorder.follow(home / "odd", name="odd")
     client = connect(uri)
+    foreign = client.create_run(client.get_experiment_by_name("others").experiment_id, run_name="foreign")
+    client.set_terminated(foreign.info.run_id)
+    gone = client.create_run(client.get_experiment_by_name("others").experiment_id, run_name="gone")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    yield Store(uri, {run.info.run_name: run.info.run_id for run in client.search_runs(experiments)})
+    ids = {run.info.run_name: run.info.run_id for run in client.search_runs(experiments)}
+    client.delete_run(gone.info.run_id)
+    yield Store(uri, ids)
 
 
 def test_by_id_and_by_its_beginning(store: Store) -> None:
@@ -95,6 +108,7 @@ def test_its_files(store: Store) -> None:
         ("a/study/7", "the study has no trial 7; its trials are 0 to 12"),
         ("a/study/worst", "expected a/study/best or a/study/NUMBER"),
         ("a/study/-1", "expected a/study/best or a/study/NUMBER"),
+        ("empty", "run 'empty' is a study, not a run: empty/best or empty/NUMBER"),
         ("empty/best", "no trial of study 'empty' is complete yet"),
         ("empty/0", "the study has no trial 0; it has none"),
         ("a/study/2", r"run study 2 \(\w{8}\) has no best.ckpt: it is infeasible"),
@@ -108,7 +122,7 @@ def test_what_cannot_be_used(store: Store, name: str, message: str) -> None:
 
 
 def test_a_beginning_of_several(store: Store) -> None:
-    firsts = [run[0] for run in store.ids.values()]
+    firsts = [run[0] for name, run in store.ids.items() if name != "gone"]
     several = next(first for first in firsts if firsts.count(first) > 1)
     with pytest.raises(
         StudyError, match=rf"run '{several}': {firsts.count(several)} ids begin so, give more of it"
@@ -119,6 +133,31 @@ def test_a_beginning_of_several(store: Store) -> None:
 def test_a_study_is_no_run(store: Store) -> None:
     with pytest.raises(StudyError, match="is a study, not a run: a/study/best"):
         find_trained(store.uri, store.ids["a/study"])
+
+
+def test_a_run_of_something_else(store: Store) -> None:
+    with pytest.raises(StudyError, match=r"run foreign \(\w{8}\) is not one of seqsweep's"):
+        find_trained(store.uri, store.ids["foreign"])
+
+
+def test_a_deleted_run_can_be_brought_back(store: Store) -> None:
+    run = store.ids["gone"]
+    with pytest.raises(StudyError, match=rf"was deleted, .*`mlflow runs restore --run-id {run}`"):
+        find_run(store.uri, run)
+
+
+def test_its_history_and_its_study(store: Store) -> None:
+    run = find_run(store.uri, "a/study/0")
+    assert run.histories() == {"test/accuracy": {1: 0.5}}
+    assert run.history("val/loss") == {}
+    assert run.study_tags()["seqsweep.best_trial"] == "0"
+    assert find_run(store.uri, store.ids["single 3"]).study_tags() == {}
+    assert run.threads == 1
+
+
+def test_numbers_that_a_database_has_not(store: Store) -> None:
+    run = find_run(store.uri, store.ids["odd"])
+    assert str(list(run.histories()["val/loss"].values())) == str(ODD)
 
 
 def test_no_store_is_made(tmp_path: Path) -> None:

@@ -51,6 +51,13 @@ class Store:
         return [(metric.step, metric.value) for metric in self.client().get_metric_history(run_id, key)]
 
 
+@pytest.fixture(autouse=True)
+def outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is under way in the repository of these tests is not recorded."""
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store")

@@ -18,10 +18,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 class TrackingServer:
     """A real ``mlflow server`` that can go away and come back on its port.
 
-    Its store is ``mlflow.db`` in `folder`, as where there is no server.
+    Its store is ``mlflow.db`` in `folder`, as where there is no server, or the database at `store`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: str | None = None) -> None:
+        self._store = store or f"sqlite:///{folder / 'mlflow.db'}"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -32,8 +33,8 @@ class TrackingServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        store = f"sqlite:///{self._folder / 'mlflow.db'}"
-        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--workers", "1"]
+        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", self._store]
+        command += ["--workers", "1"]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--artifacts-destination", str(self.artifacts)]
         self._process = subprocess.Popen(

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from seqsweep.errors import RecordError
-from seqsweep.tracking import Recorder, Spool, State, StudyRecord
+from seqsweep.tracking import Dataset, Recorder, Spool, State, StudyRecord
 from seqsweep.tracking.draining import Place
 from seqsweep.tracking.mlflow_store import MlflowStore, clean_key
 from seqsweep.tracking.records import spool_file
@@ -363,3 +365,47 @@ def test_starting_waits_for_nothing_and_says_nothing(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), time.perf_counter() - began
+
+
+def test_the_data_of_a_run_is_an_input_and_comes_once(store: Any, study: StudyRecord) -> None:
+    parts = [
+        Dataset("digits", f"digest-{part}", part, "local", {"uri": "/data"}, {"examples": 3}, {"s": 1})
+        for part in ("train", "test")
+    ]
+    folder = study.folder / "0"
+    for _ in range(2):  # an attempt that is gone on with says it again
+        with Spool(folder) as spool:
+            spool.log_data(parts)
+            spool.end("complete")
+        with store.recorder(study) as recorder:
+            recorder.follow(folder, "0", trial=0)
+    inputs = store.run(kind="trial").inputs.dataset_inputs
+    found = {each.tags[0].value: each.dataset for each in inputs}
+    assert sorted(found) == ["test", "train"]
+    assert len(inputs) == 2
+    data = found["train"]
+    assert (data.name, data.digest, data.source_type) == ("digits", "digest-train", "local")
+    assert [json.loads(text) for text in (data.source, data.profile, data.schema)] == [
+        {"uri": "/data"},
+        {"examples": 3},
+        {"s": 1},
+    ]
+
+
+def test_a_studys_files_are_kept_when_something_new_comes(store: Any, study: StudyRecord) -> None:
+    file = study.folder / ".seqsweep" / "study.yaml"
+    file.parent.mkdir(parents=True)
+    study = replace(study, files=(file,))
+
+    def work(text: str, step: int) -> str:
+        file.write_text(text)
+        with store.recorder(study) as recorder:
+            recorder.study({"trials/complete": step}, step=step)
+            recorder.finish("complete")
+        run = store.run(kind="study")
+        (artifact,) = (store.artifacts / "tests" / run.info.run_id / "artifacts").iterdir()
+        return str(artifact.read_text())
+
+    assert work("first", 1) == "first"
+    assert work("second", 2) == "second"
+    assert work("third", 2) == "second", "nothing came to the study"

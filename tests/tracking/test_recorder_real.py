@@ -114,8 +114,12 @@ def test_two_drivers_on_a_fresh_store_do_not_race(tmp_path: Path) -> None:
     assert sorted(run.info.run_name for run in client.search_runs(experiments)) == ["one", "three", "two"]
 
 
-def test_a_server_that_goes_and_comes_back_gets_everything_once(tmp_path: Path) -> None:
-    server = TrackingServer(tmp_path)
+@pytest.mark.parametrize("behind", ["sqlite", "postgres"])
+def test_a_server_that_goes_and_comes_back_gets_everything_once(
+    tmp_path: Path, behind: str, request: pytest.FixtureRequest
+) -> None:
+    store = request.getfixturevalue("postgres").database("recorder") if behind == "postgres" else None
+    server = TrackingServer(tmp_path, store)
     server.start()
     study = StudyRecord("digits", "uid", directory=tmp_path / "multirun")
     recorder = Recorder(server.uri, "tests", tmp_path / "unused", study, interval=0.1, patience=60)

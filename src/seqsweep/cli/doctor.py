@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -186,32 +185,8 @@ def _tracking() -> Finding:
         return Finding("stores", "tracking", f"{uri} (not looked into)")
     if not file.exists() or not file.stat().st_size:
         return Finding("stores", "tracking", f"{file} (not made yet)")
-    return _tracking_schema(file, uri)
-
-
-def _tracking_schema(file: Path, uri: str) -> Finding:
-    try:
-        ((stored,),) = _ask(file, "SELECT version_num FROM alembic_version")
-        ((runs,),) = _ask(file, "SELECT COUNT(*) FROM runs WHERE lifecycle_stage = 'active'")
-    except (sqlite3.Error, ValueError) as error:
-        return Finding("stores", "tracking", str(file), f"{file} is no MLflow store ({error}); move it away")
-    if stored in _known_schemas():
-        return Finding("stores", "tracking", f"{file}, {runs} runs")
-    mend = f"its schema ({stored}) is not this MLflow's: back it up, then `mlflow db upgrade {uri}`"
-    return Finding("stores", "tracking", str(file), mend)
-
-
-def _known_schemas() -> set[str]:
-    """The newest schema of the installed MLflow, read from its migrations without importing it."""
-    found = util.find_spec("mlflow")
-    places = list(found.submodule_search_locations or []) if found else []
-    revisions, parents = set(), set()
-    for place in places:
-        for script in Path(place, "store", "db_migrations", "versions").glob("*.py"):
-            text = script.read_text(encoding="utf-8")
-            revisions |= set(re.findall(r'^revision\s*=\s*"(\w+)"', text, re.MULTILINE))
-            parents |= set(re.findall(r'^down_revision\s*=\s*"(\w+)"', text, re.MULTILINE))
-    return revisions - parents
+    ((runs,),) = _ask(file, "SELECT COUNT(*) FROM runs WHERE lifecycle_stage = 'active'")
+    return Finding("stores", "tracking", f"{file}, {runs} runs")
 
 
 def _server(uri: str) -> Finding:

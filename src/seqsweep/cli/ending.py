@@ -6,12 +6,14 @@ import resource
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqsweep import paths
 from seqsweep.reporting.leaderboard import leaderboard, print_leaderboard
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from seqsweep.cli.plan import Plan
     from seqsweep.sweeping import Study
 
@@ -39,7 +41,7 @@ def show(plan: Plan, study: Study, worker_memory: int) -> None:
         f"stores: {_here(tracking)} (MLflow), {_here(str(plan.settings.storage))} (Optuna), "
         f"{_here(str(plan.folder))}/ (trials)"
     )
-    print(f"look:   seqsweep ui {name}")
+    print(f"look:   {look(plan.tracking['uri'], name)}")
     if worker_memory:
         scale = 1 if sys.platform == "darwin" else 1024
         driver = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
@@ -48,22 +50,32 @@ def show(plan: Plan, study: Study, worker_memory: int) -> None:
         )
 
 
-def command(plan: Plan, params: dict[str, object], threads: int) -> str:
+def look(uri: str | None, *study: str) -> str:
+    """The command that shows what was recorded, in the store that a configuration may name."""
+    elsewhere = ["--tracking-uri", uri] if uri and uri != paths.tracking_uri() else []
+    return shlex.join(["seqsweep", "ui", *study, *elsewhere])
+
+
+def command(plan: Plan, params: Mapping[str, object], threads: int) -> str:
     """The command that trains one configuration of the study by itself, ready for a shell."""
     config = plan.application.config
     overrides = plan.space.overrides(params)  # type: ignore[arg-type]  # what Optuna stored is a Value
-    folder = config_dir(config)
     if not plan.application.native:
-        return shlex.join(["python", *sys.argv[:1], *folder, *overrides])
-    if threads > 1:
-        overrides.append(f"threads={threads}")
-    words = ["seqsweep", "train", "--config-name", str(config.hydra.job.config_name), *folder, *overrides]
-    return shlex.join(words)
+        return shlex.join(["python", *sys.argv[:1], *config_dir(config.hydra), *overrides])
+    return train_command(config.hydra, overrides, threads if config.get("threads") is None else None)
 
 
-def config_dir(config: object) -> list[str]:
-    """``--config-dir DIR`` if the study came from one."""
-    for source in config.hydra.runtime.config_sources:  # type: ignore[attr-defined]
+def train_command(hydra: Any, overrides: Sequence[str], threads: int | None = None) -> str:
+    """The command that trains one configuration, with `threads` of the processor if it does not say."""
+    name = hydra.job.config_name
+    named = ["--config-name", str(name)] if name != "train" else []
+    given = [f"threads={threads}"] if (threads or 1) > 1 else []
+    return shlex.join(["seqsweep", "train", *named, *config_dir(hydra), *overrides, *given])
+
+
+def config_dir(hydra: Any) -> list[str]:
+    """``--config-dir DIR`` if the configuration came from one."""
+    for source in hydra.runtime.config_sources:
         if source.provider == "command-line":
             return ["--config-dir", str(source.path)]
     return []

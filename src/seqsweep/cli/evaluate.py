@@ -29,12 +29,13 @@ def run(args: argparse.Namespace) -> int:
     with stored_run.stored_run(args) as (found, stored):
         metrics = stored.test()
     recorded = {name: value for name, value in found.metrics.items() if name.startswith("test/")}
-    same = None if args.overrides or not recorded else _same(metrics, recorded)
+    changes = stored_run.changes(args.overrides)
+    same = None if changes or not recorded else _same(metrics, recorded)
     if args.json:
         document = {
             "run": found.id,
             "name": found.name,
-            "overrides": args.overrides,
+            "overrides": changes,
             "metrics": _finite(metrics),
             "recorded": _finite(recorded),
             "same": same,
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"run {found}")
     for name, value in metrics.items():
         print(f"{name:<24} {value:.6g}")
-    if not args.overrides:
+    if not changes:
         print(_comparison(metrics, recorded, same))
     return 0
 

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from seqsweep import __version__
+from seqsweep import __version__, paths
 from seqsweep.errors import SeqsweepError
 
 HYDRA_COMMANDS = {
@@ -17,12 +17,19 @@ HYDRA_COMMANDS = {
 }
 COMMANDS = {
     "list": ("seqsweep.cli.listing", "the studies here, with their progress and best value"),
+    "rm": ("seqsweep.cli.rm", "remove a study from all stores, after asking"),
+    "report": ("seqsweep.cli.report", "what was best, what mattered, what failed; as a page, too"),
     "ui": ("seqsweep.cli.ui", "MLflow's UI on the store, with links into a study"),
     "evaluate": ("seqsweep.cli.evaluate", "test a stored run's best checkpoint, on its own data or on other"),
     "predict": ("seqsweep.cli.predict", "a stored run's predictions for a file of yours"),
+    "reproduce": ("seqsweep.cli.reproduce", "train a stored run again; are its metrics the same?"),
+    "register": ("seqsweep.cli.register", "a stored run's model under a name, for MLflow to serve"),
     "data": ("seqsweep.cli.data", "the named data sets: where each is; download one"),
     "doctor": ("seqsweep.cli.doctor", "versions, devices, stores; what is wrong and how to mend it"),
 }
+
+READ_RUNS = ("ui", "evaluate", "predict", "reproduce", "report", "register", "rm", "doctor")
+"""Commands that look into the tracking store."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +56,8 @@ def _dispatch(arguments: list[str]) -> int:
         run = hydra_app.train if arguments[0] == "train" else hydra_app.sweep
         return run(arguments[1:])
     command, parsed = _parse(arguments)
-    return int(importlib.import_module(COMMANDS[command][0]).run(parsed))
+    with paths.tracking_at(getattr(parsed, "tracking_uri", None)):
+        return int(importlib.import_module(COMMANDS[command][0]).run(parsed))
 
 
 def _parse(arguments: list[str]) -> tuple[str, argparse.Namespace]:
@@ -68,6 +76,10 @@ def _parse(arguments: list[str]) -> tuple[str, argparse.Namespace]:
         # Only the command that was typed is imported, to keep --help fast.
         if name in arguments[:1]:
             importlib.import_module(module).add_arguments(subparser)
+            if name in READ_RUNS:
+                subparser.add_argument(
+                    "--tracking-uri", metavar="URI", help="the tracking store (default: MLFLOW_TRACKING_URI)"
+                )
     parsed, rest = parser.parse_known_args(arguments)
     if rest:
         # argparse takes all of a command's overrides at one place only; ours may stand behind an option

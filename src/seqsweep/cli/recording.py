@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,11 +10,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from seqsweep import paths
+from seqsweep.cli import ending, parent_run
 from seqsweep.errors import RecordError
 from seqsweep.protocol import Complete, Ended, Job, Outcome, Slot
+from seqsweep.reporting.importance import importance
 from seqsweep.reporting.leaderboard import leaderboard
 from seqsweep.reporting.live import LiveView
-from seqsweep.tracking import Recorder, Spool, StudyRecord
+from seqsweep.tracking import Recorder, Spool
 from seqsweep.tracking.following import last_end
 
 if TYPE_CHECKING:
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
     from seqsweep.cli.trials import Trials
     from seqsweep.sweeping import Study
     from seqsweep.sweeping.study import Suggestion
+
+
+REST = 60.0
+"""Seconds between two looks at all trials, at least."""
 
 
 class Recording:
@@ -36,7 +43,8 @@ class Recording:
         self.left_over: RecordError | None = None
         """At the end, what the tracking store does not have."""
         self._away = False
-        done = [row for row in leaderboard(study.optuna) if row.state != "running"]
+        self._closer_look = time.monotonic() + REST
+        done = [row for row in leaderboard(study.optuna) if row.state not in ("running", "waiting")]
         self._states = {row.trial: row.state for row in done}
         self._counts = Counter(self._states.values())
         self.view = LiveView(
@@ -47,19 +55,10 @@ class Recording:
         )
 
     def __enter__(self) -> Recording:
-        plan, metric = self._plan, self._plan.settings.metrics[0]
-        record = StudyRecord(
-            name=plan.settings.name,
-            uid=self._study.uid,
-            params={parameter.key: str(parameter.distribution) for parameter in plan.space.all_parameters()},
-            directory=plan.folder,
-            metric=f"best/{metric}",
-            direction=plan.settings.directions[0],  # type: ignore[arg-type]  # checked by Plan
-            searched=tuple(parameter.key for parameter in plan.space.all_parameters()),
-            others=tuple(f"best/{other}" for other in plan.settings.metrics[1:]),
-        )
-        tracking = plan.tracking
+        tracking = self._plan.tracking
         uri = tracking["uri"] or paths.tracking_uri()
+        record = parent_run.study_record(self._plan, self._study)
+        self._threads = int(self._study.optuna.user_attrs.get("seqsweep.threads", 1))
         self._recorder = Recorder(uri, tracking["experiment"], paths.artifacts(), record)
         # What a killed driver had not drained is drained now; a folder with nothing new costs little.
         for trial in self._study.finished():
@@ -83,7 +82,8 @@ class Recording:
         """Begin, or take up again, the record of a trial."""
         plan = self._plan
         name = f"{plan.settings.name}/{number}"
-        self._recorder.follow(plan.folder / str(number), name, params=values, trial=number)
+        tags = {"seqsweep.train_again": ending.command(plan, values, self._threads)}
+        self._recorder.follow(plan.folder / str(number), name, tags=tags, params=values, trial=number)
 
     def submitted(self, suggestion: Suggestion, job: Job, slot: Slot) -> None:
         """An attempt at a trial begins."""
@@ -181,7 +181,7 @@ class Recording:
         self.view.message(text)
 
     def summary(self) -> None:
-        """Bring the parent Run up to date: counts by state, the best so far."""
+        """Bring the parent Run up to date: counts by state, the best so far; now and then all the rest."""
         metrics: dict[str, float] = {f"trials/{state}": count for state, count in self._counts.items()}
         tags = {}
         if best := self._study.best():
@@ -189,9 +189,24 @@ class Recording:
             tags["seqsweep.best_trial"] = str(best.number)
         if not self._study.single:
             tags["seqsweep.front"] = ", ".join(str(trial.number) for trial in self._study.front())
-        self._recorder.study(metrics=metrics, tags=tags)
+        self._recorder.study(metrics=metrics, tags=tags, step=self._counts.total())
+        if time.monotonic() >= self._closer_look:
+            self._look_closer()
+
+    def _look_closer(self) -> None:
+        """What takes a look at all trials: importance, and the description with the best of them."""
+        began = time.monotonic()
+        found = importance(self._study.optuna)
+        shares = {f"importance/{name}": share for name, share in found.items()}
+        tags = {parent_run.NOTE: parent_run.note(self._plan, self._study, self._threads)}
+        self._recorder.study(metrics=shares, tags=tags, step=self._counts.total())
+        ended = time.monotonic()
+        self._closer_look = ended + max(REST, 100 * (ended - began))  # one part in a hundred at most
 
     def finish(self, interrupted: bool) -> None:
         """The study is over, or over for now."""
         self.summary()
+        self._look_closer()
+        if tested := self._study.optuna.user_attrs.get("seqsweep.test"):
+            self._recorder.study(metrics=tested, step=self._counts.total())
         self._recorder.finish("interrupted" if interrupted else "complete")

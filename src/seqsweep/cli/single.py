@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqsweep import paths
-from seqsweep.errors import SeqsweepError, UsageError
+from seqsweep.cli.publishing import Wish, publish_single
+from seqsweep.errors import ConfigError, SeqsweepError, UsageError
 from seqsweep.protocol import Complete, Failed, Infeasible, Interrupted, LocalContext, Outcome, Slot
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ def build(config: DictConfig) -> Built:
     resolved = plain(config)
     built = training.build(resolved)
     uri = resolved["tracking"]["uri"] or paths.tracking_uri()
-    check_store(uri, paths.artifacts())
-    check_server(uri)
+    experiment = resolved["tracking"]["experiment"]
+    check_store(uri, paths.artifacts(), experiment)
+    check_server(uri, experiment)
+    _check_model(Wish.of(resolved["tracking"]), uri, built)
     return built
 
 
@@ -62,8 +65,10 @@ def run(built: Built) -> float | None:
     from hydra.core.hydra_config import HydraConfig
 
     from seqsweep import training
+    from seqsweep.cli.ending import look, train_command
     from seqsweep.data import SequenceData
     from seqsweep.tracking import Spool
+    from seqsweep.tracking.provenance import keep_diff
 
     hydra = HydraConfig.get()
     directory = Path(hydra.runtime.output_dir)
@@ -76,8 +81,13 @@ def run(built: Built) -> float | None:
     slot = Slot(id=0, threads=int(os.environ.get("OMP_NUM_THREADS", "1")))
     context = _Terminal(directory, slot=slot, metric=goal.metric)
     try:
-        recorder.follow(directory, name=name, tags={}, params={}, trial=None)
+        threads = slot.threads if built.config.get("threads") is None else None
+        again = train_command(hydra, list(hydra.overrides.task), threads)
+        tags = {"seqsweep.train_again": again}  # of a grid, this one alone
+        recorder.follow(directory, name=name, tags=tags, params={}, trial=None)
         with Spool(directory) as spool, _stop_on_interrupt(context):
+            for diff in keep_diff(directory):
+                spool.log_artifact(diff)
             outcome = training.train(built, context=context, tracker=spool, goal=goal)
     finally:
         recorder.close()
@@ -86,8 +96,30 @@ def run(built: Built) -> float | None:
         print(f"best {key:<20} {number:.4f}")
     print(f"folder: {directory}")
     print(f"run:    {recorder.run_id(directory)}")
-    print("look:   seqsweep ui")
+    tracking = built.config["tracking"]
+    uri = tracking["uri"] or paths.tracking_uri()
+    if model := publish_single(Wish.of(tracking), uri, recorder.run_id(directory), directory):
+        print(f"model:  {model}")
+    print(f"look:   {look(built.config['tracking']['uri'])}")
     return value
+
+
+def _check_model(wish: Wish, uri: str, built: Built) -> None:
+    """Whether the run's model can be registered, if that is wished for. Raises UsageError."""
+    if wish.register is None:
+        return
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from seqsweep.serving.kinds import form_for
+
+    form_for(built.data)
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise ConfigError(
+            f"tracking.register={wish.register}: expected null in a grid, which knows no best run; "
+            "`seqsweep sweep` registers a study's best, `seqsweep register RUN NAME` any run"
+        )
+    wish.check(uri)
 
 
 def open_recorder(tracking: dict[str, Any], study: Any = None) -> Recorder:

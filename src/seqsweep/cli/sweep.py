@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 
 from seqsweep import paths
-from seqsweep.cli import foreign
+from seqsweep.cli import foreign, publishing
 from seqsweep.cli.executors import open_executor
 from seqsweep.cli.hydra_job import Application
 from seqsweep.cli.launcher_executor import LauncherExecutor
@@ -29,6 +29,7 @@ from seqsweep.cli.trials import ApplicationTrials, OwnTrials, Trials
 from seqsweep.errors import RecordError, SeqsweepError, StudyChangedError, StudyError
 from seqsweep.launching import LocalExecutor
 from seqsweep.protocol import Complete, Executor, Job
+from seqsweep.reporting import finding
 from seqsweep.sweeping import DriverLock, Loop, Study, connect
 
 if TYPE_CHECKING:
@@ -122,8 +123,9 @@ class _Driver:
 
         plan = self.plan
         uri = plan.tracking["uri"] or paths.tracking_uri()
-        check_store(uri, paths.artifacts())
-        check_server(uri)
+        check_store(uri, paths.artifacts(), plan.tracking["experiment"])
+        check_server(uri, plan.tracking["experiment"])
+        publishing.Wish.of(plan.tracking).check(uri)
         foreign.check_stores(plan.application.config.hydra.launcher, self._embedded(uri))
         if self._finished_before():
             with Recording(plan, self.study, self.trials) as recording:
@@ -163,7 +165,7 @@ class _Driver:
         with DriverLock(self.plan.folder):
             self.study = self._open(connect(str(self.plan.settings.storage)))
         spent = len(self.study.finished()) >= min(self.plan.budget.n_trials, self.study.size)
-        return spent and self._tested()
+        return spent and self._tested() and publishing.is_published(self.plan, self.study)
 
     def _open(self, storage: BaseStorage) -> Study:
         study = Study.open(dataclasses.replace(self.plan.settings, storage=storage), self.plan.space)
@@ -171,6 +173,8 @@ class _Driver:
         study.enqueue(self.plan.enqueue)
         study.optuna.set_user_attr("seqsweep.n_trials", self.plan.budget.n_trials)
         study.optuna.set_user_attr("seqsweep.folder", str(self.plan.folder))
+        finding.remember(self.plan.folder, str(self.plan.settings.storage))
+        study.optuna.set_user_attr("seqsweep.tracking", self.plan.tracking["uri"])
         return study
 
     def _same(self, study: Study) -> Study:
@@ -251,6 +255,8 @@ class _Driver:
             recording.finish(interrupted=loop.stopping)
         self.peak_memory = recording.peak_memory
         self.left_over = recording.left_over
+        if not (loop.stopping or self.left_over):
+            self.left_over = publishing.publish_best(self.plan, self.study, self.trials, executor)
         return loop.stopping
 
     def _job(self, suggestion: Suggestion) -> Job:
@@ -282,8 +288,10 @@ class _Driver:
             print(f"interrupted; the same command goes on with study '{self.plan.settings.name}'")
             if self.left_over:
                 print(f"seqsweep: {self.left_over}", file=sys.stderr)
+            self._report()
             raise SystemExit(130)
         ending.show(self.plan, self.study, self.peak_memory)
+        self._report()
         best = self.study.best()
         if best is None:
             raise SeqsweepError(f"no trial of study '{self.plan.settings.name}' completed")
@@ -293,6 +301,13 @@ class _Driver:
             return {"name": "optuna", "best_params": best.params, "best_value": best.values[0]}
         front = [{"params": trial.params, "values": trial.values} for trial in self.study.front()]
         return {"name": "optuna", "solutions": front}
+
+    def _report(self) -> None:
+        from seqsweep.cli import report
+
+        report.at_the_end(
+            self.study.optuna, self.plan.folder, self.plan.tracking["uri"] or paths.tracking_uri()
+        )
 
 
 def _open_workers(plan: Plan) -> LocalExecutor:

@@ -10,8 +10,9 @@ import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from seqsweep.cli import hydra_job
+from seqsweep.cli import foreign, hydra_job
 from seqsweep.cli.composing import plain
+from seqsweep.cli.publishing import Wish
 from seqsweep.errors import ConfigError, SeqsweepError
 from seqsweep.protocol import Complete, Ended, Executor, Failed, Job, Outcome, SlotLost
 
@@ -39,6 +40,11 @@ class Trials(Protocol):
     def test(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
         """Let the best trial meet the test data; None where there is none."""
 
+    def publish(
+        self, executor: Executor, best: FrozenTrial, folder: Path, payload: dict[str, Any]
+    ) -> Outcome | None:
+        """Log the best trial's model; None where there is none."""
+
 
 class OwnTrials:
     """Trials of seqsweep's own tasks."""
@@ -52,8 +58,9 @@ class OwnTrials:
         """Build them all in a worker, where torch is; this also prepares the data once for all."""
         configs = [plain(self._plan.application.compose(corner, 0)) for corner in self._plan.space.corners()]
         payload = {"configs": configs, "metrics": list(self._plan.settings.metrics)}
+        whose = "training" if Wish.of(self._plan.tracking).register is None else "serving"
         with tempfile.TemporaryDirectory() as folder:
-            outcome = run_one(executor, Job(-1, "seqsweep.training.jobs:check", payload, folder))
+            outcome = run_one(executor, Job(-1, f"seqsweep.{whose}.jobs:check", payload, folder))
         if isinstance(outcome, Failed):
             raise (ConfigError if outcome.usage else SeqsweepError)(outcome.text)
         if not isinstance(outcome, Complete):
@@ -71,6 +78,17 @@ class OwnTrials:
             return None
         attempt = best.user_attrs.get("seqsweep.attempt", 1) + 1
         return run_one(executor, self._job("test", best.number, best.params, folder, attempt))
+
+    def publish(
+        self, executor: Executor, best: FrozenTrial, folder: Path, payload: dict[str, Any]
+    ) -> Outcome | None:
+        """In a worker of ours, where torch is, whatever launcher runs the trials."""
+        attempt = best.user_attrs.get("seqsweep.attempt", 1) + 2
+        job = Job(best.number, "seqsweep.serving.jobs:publish", payload, str(folder), attempt)
+        if self._plan.batch is None:
+            return run_one(executor, job)
+        with foreign.open_checker(native=True) as ours:
+            return run_one(ours, job)
 
     def _job(
         self, name: str, number: int, values: dict[str, Any], folder: Path, attempt: int, **rest: Any
@@ -121,6 +139,12 @@ class ApplicationTrials:
 
     def test(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
         """Nothing is known of another application's test data."""
+        return None
+
+    def publish(
+        self, executor: Executor, best: FrozenTrial, folder: Path, payload: dict[str, Any]
+    ) -> Outcome | None:
+        """Nor of its models."""
         return None
 
 

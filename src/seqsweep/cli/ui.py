@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = (
         "Without STUDY the addresses of all studies are printed. With MLFLOW_TRACKING_URI=http://... no "
-        "server is started: the addresses are on that one. Ctrl-C stops the server, with exit status 0."
+        "server is started: the addresses are on that one. Ctrl-C stops the server, with exit status 0. "
+        "Optuna has a dashboard of its own: optuna-dashboard sqlite:///optuna.db"
     )
     parser.add_argument("study", nargs="?", metavar="STUDY", help="print the addresses of this study's pages")
     parser.add_argument("--port", type=_port, default=5000, help="first port to try (default: %(default)s)")
@@ -48,9 +49,14 @@ def run(args: argparse.Namespace) -> int:
         StudyError: there is no such study.
         SeqsweepError: the server does not start.
     """
-    from seqsweep.tracking.stores import check_server, embedded_file, is_server
+    from seqsweep.tracking.stores import check_content, check_kind, check_server, embedded_file, is_server
 
     uri = paths.tracking_uri()
+    if args.study and args.tracking_uri is None:
+        from seqsweep.reporting.links import recorded_at
+
+        uri = recorded_at(args.study) or uri
+    check_kind(uri)
     if is_server(uri):
         check_server(uri)
         _announce(uri, uri.rstrip("/"), args)
@@ -61,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
             f"no tracking store at {file} yet: `seqsweep sweep digits` or `seqsweep train` makes one; "
             "one elsewhere is named by SEQSWEEP_HOME or MLFLOW_TRACKING_URI"
         )
+    check_content(uri)
     port = _free_port(args.port)
     if port != args.port:
         print(f"port {args.port} is in use; taking {port}", flush=True)

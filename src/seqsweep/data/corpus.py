@@ -77,6 +77,8 @@ class Corpus(SequenceData, Generic[RecordsT]):
     """Values of `split_by` that the kind has a meaning for."""
     loading: ClassVar[frozenset[str]] = frozenset()
     """Arguments that do not change what is prepared."""
+    kept: ClassVar[Sequence[str]] = ("test",)
+    """Parts that are loaded where what the training part taught is given."""
 
     def __post_init__(self) -> None:
         """Check the arguments that all kinds have."""
@@ -137,7 +139,7 @@ class Corpus(SequenceData, Generic[RecordsT]):
         return self._fitted
 
     def use(self, fitted: Fitted) -> None:
-        """Take what a run was trained with in place of learning anew; only the test part is loaded then."""
+        """Take what a run was trained with in place of learning anew; only what is `kept` is loaded then."""
         self._given = fitted
 
     def load(self) -> Splits:
@@ -171,14 +173,29 @@ class Corpus(SequenceData, Generic[RecordsT]):
 
         Raises DataError, as `read` and `encode` do.
         """
-        import torch
-
         records = self.read(path, labelled=False)
         if len(records) == 0:
             raise DataError(f"{path}: holds no examples")
+        return records, self.unknown(records)
+
+    def unknown(self, records: RecordsT) -> Examples:
+        """Examples of records to make predictions for, whose targets mean nothing; raises as `encode`."""
+        import torch
+
         fitted = self.fitted
         arrays = {name: torch.from_numpy(array) for name, array in self.encode(records, fitted).items()}
-        return records, self.examples(arrays, fitted)
+        return self.examples(arrays, fitted)
+
+    def sample(self, count: int) -> RecordsT:
+        """The first records of the validation part (without one, of the training part), read anew.
+
+        Raises DataError where a file is gone.
+        """
+        sources = self._sources()
+        chosen = {"val": sources["val"]} if "val" in sources else sources
+        parts = self.divided({part: self._filled(path) for part, path in chosen.items()})
+        records = next(parts[part] for part in ("val", "train") if len(parts.get(part, ())))
+        return records.take(np.arange(min(count, len(records))))
 
     def summary(self) -> str:
         """The size of each part and what was inferred, in one line."""
@@ -220,9 +237,15 @@ class Corpus(SequenceData, Generic[RecordsT]):
 
     def _sources(self) -> dict[str, Path]:
         named = {part: getattr(self, part) for part in PARTS}
-        if self._given is not None and self.test is not None:
+        alone = self._given is not None and self.test is not None
+        if alone and "train" not in self.kept:
             named = {"test": self.test}
-        return {part: self.find(part, name) for part, name in named.items() if name is not None}
+        try:
+            return {part: self.find(part, name) for part, name in named.items() if name is not None}
+        except DataError:
+            if not alone:
+                raise
+        return {"test": self.find("test", str(self.test))}
 
     def _options(self) -> dict[str, Any]:
         left_out = {"batch_size", "root", "seed", "eval_batch_size", *self.loading}
@@ -239,7 +262,7 @@ class Corpus(SequenceData, Generic[RecordsT]):
         parts = self.divided(read)
         fitted = self._given if self._given is not None else self.fit(parts["train"])
         if self._given is not None:
-            parts = {"test": parts["test"]}
+            parts = {part: records for part, records in parts.items() if part in self.kept}
         arrays = {
             f"{part}_{name}": array
             for part, records in parts.items()

@@ -76,6 +76,7 @@ class CsvForecasting(Corpus[Series]):
 
     splits_by = ("time",)
     loading = frozenset({"stride"})
+    kept = ("train", "test")  # a test compares with a linear map that is fitted to the training part
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -150,18 +151,19 @@ class CsvForecasting(Corpus[Series]):
         targets = Jagged.windows(arrays.get("targets", values), starts + self.context, self.horizon)
         return Examples(Jagged.windows(values, starts, self.context), targets)
 
-    def unlabelled(self, path: Path) -> tuple[Series, Examples]:
-        """A file's whole series, and one example: its last `context` steps, whose horizon is to come."""
+    def unknown(self, records: Series) -> Examples:
+        """One example of a whole series: its last `context` steps, whose horizon is to come."""
         import torch
 
-        series, fitted = self.read(path, labelled=False), self.fitted
-        if len(series) < self.context:
+        fitted = self.fitted
+        if len(records) < self.context:
             raise DataError(
-                f"{path}: {len(series):,} rows, but a forecast takes the last {self.context} (data.context)"
+                f"{records.path}: {len(records):,} rows, but a forecast takes the last {self.context} "
+                "(data.context)"
             )
-        values = torch.from_numpy(standardised(series.rows(fitted["features"])[-self.context :], fitted))
+        values = torch.from_numpy(standardised(records.rows(fitted["features"])[-self.context :], fitted))
         unknown = values.new_zeros(1, self.horizon, len(fitted["targets"]))
-        return series, Examples(values.unsqueeze(0), unknown)
+        return Examples(values.unsqueeze(0), unknown)
 
     def describe_to_models(self, fitted: Fitted) -> DataSpec:
         """Real-valued steps; one output for the whole horizon, or one a step."""

@@ -199,14 +199,20 @@ class LanguageModelling(Corpus[Passage | Rows]):
     def write(self, records: Passage | Rows, predictions: Sequence[Any], file: TextIO) -> None:
         """Each prompt and how it goes on, with an empty line between one and the next."""
         assert isinstance(records, Rows)
-        tokens = TextCodec.from_plain(self.fitted["codec"]).tokens
-        texts = []
-        for prompt, generated in zip(records.items, predictions, strict=True):
-            more = join(
-                ["\n" if tokens[index] == END_OF_LINE else tokens[index] for index in generated], self.level
-            )
-            texts.append(f"{prompt}{more}" if self.level == "character" else f"{prompt} {more}")
+        between = "" if self.level == "character" else " "
+        texts = [
+            f"{prompt}{between}{more}"
+            for prompt, more in zip(records.items, self.continuations(predictions), strict=True)
+        ]
         file.write("\n\n".join(texts) + "\n")
+
+    def continuations(self, predictions: Sequence[Any]) -> list[str]:
+        """What the task adds to each prompt, as text."""
+        tokens = TextCodec.from_plain(self.fitted["codec"]).tokens
+        return [
+            join(["\n" if tokens[index] == END_OF_LINE else tokens[index] for index in generated], self.level)
+            for generated in predictions
+        ]
 
     def _evaluated(self, part: Examples) -> Batches:
         examples = self.placed(part)

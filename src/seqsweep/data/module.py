@@ -10,6 +10,7 @@ from lightning.pytorch import LightningDataModule
 
 from seqsweep import checks, paths
 from seqsweep.data.batches import Batches
+from seqsweep.data.prepared import Origin, noting_origins
 
 if TYPE_CHECKING:
     import os
@@ -56,6 +57,8 @@ class SequenceData(LightningDataModule):
         self.root = paths.data_root(root)
         self.part = (0, 1)
         """(k, n): training sees the kth of n parts of each batch, k from 0, as one of n processes."""
+        self.origins: list[Origin] = []
+        """What the loaded data was prepared from; empty where it is not prepared by `prepared`."""
         self._splits: Splits | None = None
 
     @property
@@ -74,7 +77,8 @@ class SequenceData(LightningDataModule):
     def splits(self) -> Splits:
         """The loaded data set; loads it at the first use."""
         if self._splits is None:
-            self._splits = self.load()
+            with noting_origins() as self.origins:
+                self._splits = self.load()
         return self._splits
 
     @property

@@ -16,6 +16,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +31,39 @@ VERSION = 1
 """Raised when what is stored, or how, changes."""
 
 INDEX = "index.json"
+CONTENT = "content"
+"""Holds the digest of the arrays themselves: the same on every machine."""
+
+_HEXADECIMALS = 64
 
 DAMAGE = (ValueError, EOFError, AttributeError, TypeError, OverflowError, SyntaxError)
 """What the readers of JSON and of .npy files make of bytes that are not theirs."""
 
 Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a prepared set was made from."""
+
+    content: str
+    """Hexadecimal digits that stand for all its arrays."""
+    sources: tuple[Path, ...]
+    """Files; none where a program made it."""
+
+
+_origins: ContextVar[list[Origin] | None] = ContextVar("origins", default=None)
+
+
+@contextlib.contextmanager
+def noting_origins() -> Iterator[list[Origin]]:
+    """Within the body every prepared set that is asked for is noted in the list."""
+    noted: list[Origin] = []
+    token = _origins.set(noted)
+    try:
+        yield noted
+    finally:
+        _origins.reset(token)
 
 
 def prepared(
@@ -54,9 +84,13 @@ def prepared(
     written, and whatever `build` raises.
     """
     entry = paths.cache() / "prepared" / f"{name}-{digest(name, options or {}, sources)}"
-    found = _load(entry)
-    if found is not None:
-        return found
+    found = _load(entry) or _prepare(entry, build)
+    if (noted := _origins.get()) is not None:
+        noted.append(Origin(_content(entry, found), tuple(sources)))
+    return found
+
+
+def _prepare(entry: Path, build: Callable[[], Arrays]) -> dict[str, Tensor]:
     with _writing(entry):
         found = _load(entry)  # another process may have built it while this one waited
         if found is None:
@@ -83,6 +117,27 @@ def digest(name: str, options: Mapping[str, object], sources: Sequence[Path]) ->
     files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
     identity = json.dumps([VERSION, name, dict(sorted(options.items())), files])
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _content(entry: Path, arrays: Mapping[str, Tensor]) -> str:
+    """The digest of the arrays, which is stored with them; an older entry gets it now."""
+    with contextlib.suppress(OSError, ValueError):
+        stored = (entry / CONTENT).read_text("ascii")
+        if len(stored) == _HEXADECIMALS:
+            return stored
+    content = _digest_of({name: array.numpy() for name, array in arrays.items()})
+    with contextlib.suppress(OSError), _writing(entry):
+        (entry / CONTENT).write_text(content, "ascii")
+    return content
+
+
+def _digest_of(arrays: Arrays) -> str:
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        total.update(array.reshape(-1).view(np.uint8).data)
+    return total.hexdigest()
 
 
 def _load(entry: Path) -> dict[str, Tensor] | None:
@@ -127,6 +182,7 @@ def _store(folder: Path, arrays: Arrays) -> None:
             np.save(file, np.ascontiguousarray(array), allow_pickle=False)
             _flushed(file.fileno(), file.flush)
         sizes[name] = path.stat().st_size
+    (folder / CONTENT).write_text(_digest_of(arrays), "ascii")
     with (folder / INDEX).open("w", encoding="utf-8") as index:
         json.dump(sizes, index)
         _flushed(index.fileno(), index.flush)

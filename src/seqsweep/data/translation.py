@@ -156,9 +156,12 @@ class Translation(Corpus[Rows]):
 
     def write(self, records: Rows, predictions: Sequence[Any], file: TextIO) -> None:
         """A translation a line."""
+        file.writelines(f"{text}\n" for text in self.texts(predictions))
+
+    def texts(self, predictions: Sequence[Any]) -> list[str]:
+        """The generated tokens as text."""
         _, target = _codecs(self.fitted)
-        for tokens in predictions:
-            file.write(f"{target.decode(tokens)}\n")
+        return [target.decode(tokens) for tokens in predictions]
 
     def _codec(self, texts: Iterable[str], specials: Sequence[str]) -> TextCodec:
         return TextCodec.fit(

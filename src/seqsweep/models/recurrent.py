@@ -241,11 +241,13 @@ class RecurrentModel(Model):
         for name, default in (("embedding_dropout", 0), ("embedding_std", 1)):
             value = getattr(self, name)
             if value != default and spec.vocabulary_size is None:
-                raise ConfigError(f"{name}={value}: expected {default}: the steps of '{spec.name}' are numbers")
+                raise ConfigError(
+                    f"{name}={value}: expected {default}: the steps of '{spec.name}' are numbers"
+                )
         if self.embedding_std != 1 and self.tied_embeddings:
             raise ConfigError(
-                f"embedding_std={self.embedding_std}: expected 1 with tied_embeddings=True, since the vectors "
-                "are the head's weights and begin as those do"
+                f"embedding_std={self.embedding_std}: expected 1 with tied_embeddings=True, since the "
+                "vectors are the head's weights and begin as those do"
             )
         if self.tied_embeddings and not (spec.per_step and spec.vocabulary_size == spec.output_size):
             raise ConfigError(

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seqsweep.checks import nearest
-from seqsweep.errors import StoreError, StudyError
+from seqsweep.errors import StoreError, StudyError, UsageError
+from seqsweep.reporting.finding import open_study
 from seqsweep.tracking import addresses
+from seqsweep.tracking.databases import deleted
 from seqsweep.tracking.mlflow_store import connect, store_errors
+from seqsweep.tracking.stores import check_content, check_kind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
@@ -47,6 +52,7 @@ def study_pages(uri: str, base: str, study: str, most: int = 5) -> StudyPages:
     client = open_store(uri)
     parents = _parents(client)
     if study not in parents:
+        check_deleted(client, uri, study)
         known = ", ".join(parents) or "none yet"
         hint = nearest(study, parents) or ";"
         raise StudyError(f"no study '{study}' in {uri}{hint} studies there: {known}")
@@ -66,8 +72,44 @@ def study_pages(uri: str, base: str, study: str, most: int = 5) -> StudyPages:
     )
 
 
+def recorded_at(study: str) -> str | None:
+    """The tracking store that the study here is recorded in, if its configuration named one."""
+    try:
+        uri: str | None = open_study(study).user_attrs.get("seqsweep.tracking")
+    except UsageError:  # there is no such study here: the tracking store may have it all the same
+        return None
+    return uri
+
+
+def check_deleted(client: MlflowClient, uri: str, study: str) -> None:
+    """Raise StoreError if the study is in an experiment that was deleted."""
+    from mlflow.entities import ViewType
+
+    try:
+        for gone in client.search_experiments(view_type=ViewType.DELETED_ONLY):
+            runs = client.search_runs([gone.experiment_id], "tags.`seqsweep.kind` = 'study'", ViewType.ALL)
+            if any(run.data.tags.get("seqsweep.study") == study for run in runs):
+                raise deleted(gone.name, uri, gone.experiment_id)
+    except store_errors() as error:
+        raise StoreError(f"tracking store {uri} cannot be read: {error}") from error
+
+
+def keep_with_study(uri: str, uid: str, file: Path) -> None:
+    """Log `file` as an artifact of the study's parent Run, if there is one; `uid` is the study's.
+
+    Raises what the store raises.
+    """
+    client = open_store(uri)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    condition = f"tags.`seqsweep.study_uid` = '{uid}' and tags.`seqsweep.kind` = 'study'"
+    for run in client.search_runs(experiments, condition, max_results=1):
+        client.log_artifact(run.info.run_id, str(file))
+
+
 def open_store(uri: str) -> MlflowClient:
     """A client of the tracking store. Raises StoreError if it cannot be opened."""
+    check_kind(uri)
+    check_content(uri)
     try:
         return connect(uri)
     except store_errors() as error:

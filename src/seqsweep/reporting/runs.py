@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from seqsweep.checks import nearest
 from seqsweep.errors import StoreError, StudyError
-from seqsweep.reporting.links import open_store, recorded_studies
+from seqsweep.reporting.links import check_deleted, open_store, recorded_studies
 from seqsweep.tracking.mlflow_store import store_errors
 from seqsweep.tracking.stores import check_server, embedded_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
@@ -36,9 +38,14 @@ class StoredRun:
     """MLflow's: RUNNING, FINISHED, KILLED or FAILED."""
     metrics: Mapping[str, float]
     """Each one's last value."""
+    params: Mapping[str, str]
     tags: Mapping[str, str]
     artifacts: frozenset[str]
     """Files at the top of its artifacts."""
+    place: str
+    """Where its artifacts are."""
+    digests: Mapping[str, str]
+    """Of the data it used, by what for: train, val or test."""
     client: MlflowClient
 
     def __str__(self) -> str:
@@ -49,6 +56,41 @@ class StoredRun:
     def state(self) -> str:
         """complete, pruned, failed, infeasible, interrupted or running."""
         return "running" if self.status == "RUNNING" else self.tags.get("seqsweep.state", self.status.lower())
+
+    @property
+    def threads(self) -> int:
+        """Of the processor, that it was trained with."""
+        text = self.tags.get("seqsweep.threads", "")
+        return int(text) if text.isdecimal() and int(text) else 1
+
+    def histories(self) -> dict[str, dict[int, float]]:
+        """Each metric's values by step, as they were logged first.
+
+        Raises:
+            StoreError: the store cannot be read.
+
+        """
+        try:
+            return {name: self.history(name) for name in self.metrics}
+        except store_errors() as error:
+            raise StoreError(f"run {self}: its metrics cannot be read: {_first_line(error)}") from error
+
+    def history(self, metric: str) -> dict[int, float]:
+        """One metric's values by step; none if it was not logged."""
+        found: dict[int, float] = {}
+        for point in self.client.get_metric_history(self.id, metric):
+            found.setdefault(point.step, _finite_or_not(point.value))
+        return dict(sorted(found.items()))
+
+    def study_tags(self) -> Mapping[str, str]:
+        """The tags of its study's Run; none if it belongs to no study, or that Run is no more."""
+        parent = self.tags.get("mlflow.parentRunId")
+        if parent is None:
+            return {}
+        try:
+            return dict(self.client.get_run(parent).data.tags)
+        except store_errors():
+            return {}
 
     @contextmanager
     def files(self, *names: str) -> Iterator[Path]:
@@ -81,26 +123,37 @@ def find_run(uri: str, name: str) -> StoredRun:
         raise StoreError(f"tracking store {uri} cannot be read: {_first_line(error)}") from error
 
 
-def find_trained(uri: str, name: str) -> StoredRun:
-    """As `find_run`, but it has ended and has what it needs to be used again.
+USABLE = ("config.yaml", "best.ckpt")
+"""Files without which a run cannot be used again."""
 
-    Raises:
-        StudyError: it is under way, a study rather than a run, or has no checkpoint.
 
-    """
+def find_trained(uri: str, name: str, needs: Sequence[str] = USABLE) -> StoredRun:
+    """As `find_run`, but it has ended and can be used again. Raises as `check_trained` too."""
     run = find_run(uri, name)
-    if run.tags.get("seqsweep.kind") == "study":
+    check_trained(run, needs)
+    return run
+
+
+def check_trained(run: StoredRun, needs: Sequence[str] = USABLE) -> None:
+    """Raise StudyError if it is under way, a study rather than a run, not ours, or lacks one of the files."""
+    kind = run.tags.get("seqsweep.kind")
+    if kind == "study":
         raise StudyError(
             f"run {run} is a study, not a run: {run.name}/best or {run.name}/NUMBER is one of its"
         )
+    if kind is None:
+        raise StudyError(f"run {run} is not one of seqsweep's: something else recorded it in the same store")
     if run.state == "running":
         raise StudyError(f"run {run} is under way, or was cut off: its checkpoint is stored at its end")
-    for file in ("config.yaml", "best.ckpt"):
+    for file in needs:
         if file not in run.artifacts:
-            raise StudyError(
-                f"run {run} has no {file}: it is {run.state}, and has nothing stored to use again"
-            )
-    return run
+            raise StudyError(f"run {run} has no {file}: {_why_nothing(run)}")
+
+
+def _why_nothing(run: StoredRun) -> str:
+    if run.state == "complete" and "seqsweep.threads" in run.tags:  # our own training left some
+        return f"its artifacts are gone from {run.place}"
+    return f"it is {run.state}, and has nothing stored to use again"
 
 
 def _check_there(uri: str) -> None:
@@ -118,15 +171,26 @@ def _stored(client: MlflowClient, run: Run) -> StoredRun:
         run.info.run_id,
         run.info.run_name or run.info.run_id,
         run.info.status,
-        dict(run.data.metrics),
+        {name: _finite_or_not(value) for name, value in run.data.metrics.items()},
+        dict(run.data.params),
         dict(run.data.tags),
         frozenset(file.path for file in client.list_artifacts(run.info.run_id)),
+        str(run.info.artifact_uri),
+        _digests(run),
         client,
     )
 
 
+def _digests(run: Run) -> dict[str, str]:
+    used = run.inputs.dataset_inputs if run.inputs else []
+    contexts = [
+        next((tag.value for tag in each.tags if tag.key == "mlflow.data.context"), "") for each in used
+    ]
+    return {context: each.dataset.digest for context, each in zip(contexts, used, strict=True) if context}
+
+
 def _by_id(client: MlflowClient, uri: str, name: str) -> Run:
-    found = _search(client, f"attributes.run_id LIKE '{name}%'") if re.fullmatch("[0-9a-f]+", name) else []
+    found = search(client, f"attributes.run_id LIKE '{name}%'") if re.fullmatch("[0-9a-f]+", name) else []
     exact = [run for run in found if run.info.run_id == name]
     if exact or len(found) == 1:
         return (exact or found)[0]
@@ -134,13 +198,31 @@ def _by_id(client: MlflowClient, uri: str, name: str) -> Run:
         which = ", ".join(f"{run.info.run_id[:12]} ({run.info.run_name})" for run in found[:_MOST_NAMED])
         more = ", ..." if len(found) > _MOST_NAMED else ""
         raise StudyError(f"run '{name}': {len(found)} ids begin so, give more of it: {which}{more}")
+    _check_deleted(client, name)
+    if name in recorded_studies(uri):
+        raise StudyError(f"run '{name}' is a study, not a run: {name}/best or {name}/NUMBER is one of its")
     raise StudyError(f"no run '{name}' in {uri}: expected {FORMS}{_studies(uri)}")
+
+
+def _check_deleted(client: MlflowClient, name: str) -> None:
+    """Raise StudyError if that run was deleted, which MLflow can undo."""
+    if not re.fullmatch("[0-9a-f]{32}", name):
+        return
+    try:
+        client.get_run(name)
+    except store_errors():
+        return
+    raise StudyError(
+        f"run '{name}' was deleted, or its experiment was; `mlflow runs restore --run-id {name}` brings a "
+        "run back"
+    )
 
 
 def _of_study(client: MlflowClient, uri: str, name: str) -> Run:
     study, _, which = name.rpartition("/")
     parents = recorded_studies(uri)
     if study not in parents:
+        check_deleted(client, uri, study)
         raise StudyError(f"run '{name}': no study '{study}' in {uri}{nearest(study, parents)}{_studies(uri)}")
     parent = parents[study]
     number = parent.data.tags.get("seqsweep.best_trial") if which == "best" else which
@@ -153,16 +235,22 @@ def _of_study(client: MlflowClient, uri: str, name: str) -> Run:
 
 def _trial(client: MlflowClient, parent: Run, name: str, number: int) -> Run:
     of_parent = f"tags.mlflow.parentRunId = '{parent.info.run_id}'"
-    found = _search(client, f"{of_parent} and tags.`seqsweep.trial` = '{number}'")
+    found = search(client, f"{of_parent} and tags.`seqsweep.trial` = '{number}'")
     if not found:
-        known = [int(run.data.tags["seqsweep.trial"]) for run in _search(client, of_parent)]
+        known = [int(run.data.tags["seqsweep.trial"]) for run in search(client, of_parent)]
         there = f"its trials are 0 to {max(known)}" if known else "it has none"
         raise StudyError(f"run '{name}': the study has no trial {number}; {there}")
     original = found[0].data.tags.get("seqsweep.copy_of")
     return found[0] if original is None else _trial(client, parent, name, int(original))
 
 
-def _search(client: MlflowClient, condition: str) -> list[Run]:
+def _finite_or_not(value: float) -> float:
+    """Databases have no infinity: MLflow keeps the largest number in its place."""
+    return math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
+
+
+def search(client: MlflowClient, condition: str) -> list[Run]:
+    """All Runs of the store that are so, whichever experiment they are in; deleted ones are not."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found: list[Run] = []
     token: str | None = None

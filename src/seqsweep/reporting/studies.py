@@ -18,9 +18,11 @@ from seqsweep.errors import StoreError
 from seqsweep.reporting.leaderboard import leaderboard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import optuna
+
+    from seqsweep.reporting.leaderboard import Row
 
 _SQLITE = "sqlite:///"
 
@@ -156,11 +158,12 @@ def _from_optuna(storage_url: str) -> list[StudySummary]:
         names = optuna.get_all_study_names(storage_url)
     except Exception as error:  # SQLAlchemy's and its drivers' errors have no common base
         raise StoreError(f"{storage_url}: cannot be read as a store of studies ({error})") from error
-    return [_loaded(optuna.load_study(study_name=name, storage=storage_url)) for name in names]
+    return [summary(optuna.load_study(study_name=name, storage=storage_url)) for name in names]
 
 
-def _loaded(study: optuna.Study) -> StudySummary:
-    rows = leaderboard(study)
+def summary(study: optuna.Study, rows: Sequence[Row] = ()) -> StudySummary:
+    """What `studies` says of a study that is loaded already, as its leaderboard may be."""
+    rows = rows or leaderboard(study)
     best = (rows[0].trial, rows[0].value) if rows and rows[0].state == "complete" else (None, None)
     times = [trial.datetime_complete or trial.datetime_start for trial in study.get_trials(deepcopy=False)]
     latest = max((moment.astimezone() for moment in times if moment), default=None)

@@ -25,6 +25,7 @@ from seqsweep.protocol import (
     Started,
 )
 from seqsweep.sweeping.study import Study, Suggestion
+from seqsweep.sweeping.timeline import Timeline
 
 TICK = 0.5
 """Seconds between looks at the clock and at Ctrl-C while nothing happens."""
@@ -99,8 +100,15 @@ class Loop:
         Trials that are cut short stay in the store as running.
         """
         self._began = time.monotonic()
+        self._timeline = Timeline(self.study.optuna)
         self._count_stored()
         self._waiting = [_Attempt(suggestion) for suggestion in self.study.unfinished()]
+        try:
+            self._run()
+        finally:
+            self._timeline.save()
+
+    def _run(self) -> None:
         interrupted = False
         while True:
             self._fill()
@@ -108,6 +116,7 @@ class Loop:
                 return
             for event in self.executor.poll(TICK):
                 self._handle(event)
+            self._timeline.save_if_due()
             if self.stopping and not interrupted:
                 interrupted = True
                 for trial in list(self._running):
@@ -125,7 +134,9 @@ class Loop:
         self._since_best = 0 if latest is None else sum(trial.number > latest for trial in told)
 
     def _fill(self) -> None:
-        for slot in self.executor.slots():
+        slots = self.executor.slots()
+        self._timeline.offered(slots)
+        for slot in slots:
             while self._has_room(slot) and (following := self._following(slot)) is not None:
                 self._submit(following, slot)
 
@@ -180,6 +191,7 @@ class Loop:
             other.crowded = True
         self._running[suggestion.number] = attempt
         self.executor.submit(job, slot)
+        self._timeline.begun(suggestion.number, suggestion.attempt, slot)
         for observer in self.observers:
             observer.submitted(suggestion, job, slot)
 
@@ -205,11 +217,14 @@ class Loop:
     def _ended(self, attempt: _Attempt, outcome: Outcome, event: Ended | None) -> None:
         del self._running[attempt.suggestion.number]
         if isinstance(outcome, Interrupted):
+            self._timeline.ended(attempt.suggestion.number, "interrupted")
             return  # stays running in the store; the next driver goes on with it
         if isinstance(outcome, Infeasible) and outcome.memory and attempt.crowded:
+            self._timeline.ended(attempt.suggestion.number, "crowded")
             self._again(attempt, self._emptying, f"{outcome.reason}; trying again with nothing beside it")
             return
         state = self.study.tell(attempt.suggestion, outcome, event.seconds if event else 0.0)
+        self._timeline.ended(attempt.suggestion.number, state)
         self._count(state, attempt.suggestion.number)
         for observer in self.observers:
             observer.ended(attempt.suggestion, state, outcome, event)
@@ -235,10 +250,12 @@ class Loop:
     def _lost(self, attempt: _Attempt, event: SlotLost) -> None:
         if self.stopping:
             del self._running[attempt.suggestion.number]
+            self._timeline.ended(attempt.suggestion.number, "lost")
         elif attempt.deaths >= self.budget.retries:
             self._ended(attempt, Failed(f"{event.reason}, {attempt.deaths + 1} times"), None)
         else:
             del self._running[attempt.suggestion.number]
+            self._timeline.ended(attempt.suggestion.number, "lost")
             attempt.deaths += 1
             queue = self._emptying if attempt.alone else self._waiting
             self._again(attempt, queue, f"{event.reason}; trying again")

@@ -90,7 +90,7 @@ class Study:
         for trial in stored:
             if trial.state == TrialState.COMPLETE:
                 self._completed.setdefault(_key(trial.params), trial)
-        self._seed = settings.seed if settings.seed is not None else study.user_attrs["seqsweep.seed"]
+        self.seed: int = settings.seed if settings.seed is not None else study.user_attrs["seqsweep.seed"]
 
     @classmethod
     def open(cls, settings: StudySettings, space: SearchSpace) -> Study:
@@ -263,7 +263,7 @@ class Study:
     def _reseed(self, number: int) -> None:
         """A reopened sampler would repeat its first suggestions: derive its seed from the trial."""
         if self._stateless:
-            self.optuna.sampler = self.settings.sampler(derive_seed(self._seed, number))
+            self.optuna.sampler = self.settings.sampler(derive_seed(self.seed, number))
 
     def _draw_anew(self, number: int) -> dict[str, Value]:
         """Values for the trial `number`, new ones if a few draws find some."""
@@ -272,7 +272,7 @@ class Study:
         if type(self.optuna.sampler) is not RandomSampler:  # that one looks at no trials
             scratch.add_trials(self.trials())
         for draw in range(REDRAWS + 1):
-            scratch.sampler = self.settings.sampler(derive_seed(self._seed, number, draw))
+            scratch.sampler = self.settings.sampler(derive_seed(self.seed, number, draw))
             trial = scratch.ask()
             values = self.space.suggest(trial)
             if _key(values) not in self._completed:

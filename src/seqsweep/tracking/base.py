@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, SupportsFloat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, SupportsFloat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 State = Literal["complete", "pruned", "failed", "infeasible"]
 """How a run ended."""
 
 STATES: tuple[State, ...] = ("complete", "pruned", "failed", "infeasible")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Data that a run uses, as MLflow describes it. All values are plain."""
+
+    name: str
+    digest: str
+    """The same for the same data, another for other data."""
+    context: str
+    """What it is used for: ``train``, ``val`` or ``test``."""
+    source_type: str
+    """``local`` for files, ``code`` for what a program makes."""
+    source: Mapping[str, Any]
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    """Its sizes."""
+    schema: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Tracker(Protocol):
@@ -36,6 +54,9 @@ class Tracker(Protocol):
 
     def log_artifact(self, path: str | Path, folder: str = "") -> None:
         """A file to keep with the run, under `folder` in its artifacts."""
+
+    def log_data(self, datasets: Iterable[Dataset]) -> None:
+        """What the run learns from and is judged by."""
 
     def end(self, state: State) -> None:
         """The run is over. Metrics of a later test may still follow."""

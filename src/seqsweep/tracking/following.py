@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from seqsweep import paths
 from seqsweep.tracking import records
+from seqsweep.tracking.base import Dataset
 from seqsweep.tracking.draining import Place, SpoolReader
 from seqsweep.tracking.mlflow_store import MlflowStore, clean_params
 
@@ -125,6 +126,8 @@ class Drain:
         self._log_params(store, batch.params)
         if batch.metrics or batch.tags:
             store.log(self.run.run_id, batch.metrics, tags=batch.tags)
+        if batch.data:
+            store.log_data(self.run.run_id, batch.data)
         for name, folder in batch.artifacts:
             path = self.request.directory / name
             if path.is_file():
@@ -148,6 +151,7 @@ class _Batch:
         self.params: dict[str, str] = {}
         self.tags: dict[str, str] = {}
         self.artifacts: dict[tuple[str, str], None] = {}
+        self.data: list[Dataset] = []
 
     def add(self, record: records.Record) -> None:
         kind, time_ms = record[:2]
@@ -160,6 +164,8 @@ class _Batch:
             self.tags.update(record[2])
         elif kind == records.ARTIFACT:
             self.artifacts[record[2], record[3]] = None
+        elif kind == records.DATA:
+            self.data += [Dataset(**dataset) for dataset in record[2]]
 
 
 def own_uid(directory: Path) -> tuple[str, bool]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, SupportsFloat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from seqsweep.tracking.base import State
+    from seqsweep.tracking.base import Dataset, State
 
 
 class MemoryTracker:
@@ -22,6 +22,7 @@ class MemoryTracker:
         self.tags: dict[str, str] = {}
         self.metrics: dict[str, list[tuple[int, float]]] = {}
         self.artifacts: list[tuple[Path, str]] = []
+        self.data: list[Dataset] = []
         self.state: State | None = None
         self.closed = False
 
@@ -43,6 +44,10 @@ class MemoryTracker:
     def log_artifact(self, path: str | Path, folder: str = "") -> None:
         """Keep the path."""
         self.artifacts.append((Path(path), folder))
+
+    def log_data(self, datasets: Iterable[Dataset]) -> None:
+        """Keep them."""
+        self.data.extend(datasets)
 
     def end(self, state: State) -> None:
         """Keep the state."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import re
@@ -10,6 +11,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from seqsweep.errors import StoreError
+from seqsweep.tracking.databases import deleted
 from seqsweep.tracking.stores import embedded_file, is_server, store_lock
 
 if TYPE_CHECKING:
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment, Run
+    from mlflow.entities import DatasetInput, Experiment, Run
+
+    from seqsweep.tracking.base import Dataset
 
 T = TypeVar("T")
 
@@ -66,6 +70,31 @@ def _create(uri: str, file: Path) -> None:
     store = SqlAlchemyStore(f"{uri}.new", str(file.parent / "mlartifacts"))  # type: ignore[no-untyped-call]
     store.engine.dispose()
     beside.replace(file)
+
+
+def ask_server(uri: str, experiment: str | None = None) -> None:
+    """Whether a tracking server answers us, and has not deleted `experiment`. Takes seconds.
+
+    Raises:
+        StoreError: it refuses us, or is no MLflow server.
+    """
+    try:
+        found = connect(uri).get_experiment_by_name(experiment or "Default")
+    except Exception as error:  # a page of another program makes MLflow's client raise what it likes
+        raise _unlike_mlflow(uri, error) from None
+    if experiment and found is not None and found.lifecycle_stage != "active":
+        raise deleted(experiment, uri, found.experiment_id)
+
+
+def _unlike_mlflow(uri: str, error: Exception) -> StoreError:
+    code = getattr(error, "error_code", "")
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if code in {"UNAUTHENTICATED", "PERMISSION_DENIED"} or "error code 401" in reason:
+        return StoreError(
+            f"tracking server {uri} refuses who we say we are: expected MLFLOW_TRACKING_TOKEN, or "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, to name somebody who may use it"
+        )
+    return StoreError(f"{uri} does not answer as an MLflow server does: {reason[:200]}")
 
 
 class MlflowStore:
@@ -120,6 +149,11 @@ class MlflowStore:
             with store_lock(self.uri):
                 self._client.log_batch(run_id, some_values or [], some_params or [], some_tags or [])
 
+    def log_data(self, run_id: str, datasets: Iterable[Dataset]) -> None:
+        """The data that the run uses; what it has already stays once."""
+        with store_lock(self.uri):
+            self._client.log_inputs(run_id, [_input(dataset) for dataset in datasets])
+
     def upload(self, run_id: str, path: Path, folder: str) -> None:
         """A copy of the file into the run's artifacts, in place of an earlier one of that name."""
         self._client.log_artifact(run_id, str(path), folder or None)
@@ -144,11 +178,7 @@ class MlflowStore:
         with store_lock(self.uri):
             found = self._client.get_experiment_by_name(name) or self._create_experiment(name, artifacts)
         if found.lifecycle_stage != "active":
-            raise StoreError(
-                f"experiment '{name}' was deleted from {self.uri}; bring it back with "
-                f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or choose another name "
-                "with tracking.experiment=NAME"
-            )
+            raise deleted(name, self.uri, found.experiment_id)
         return str(found.experiment_id)
 
     def _create_experiment(self, name: str, artifacts: Path) -> Experiment:
@@ -162,6 +192,14 @@ class MlflowStore:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another driver was faster
                 raise
         return cast("Experiment", self._client.get_experiment_by_name(name))
+
+
+def _input(data: Dataset) -> DatasetInput:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    described = {key: json.dumps(getattr(data, key)) for key in ("source", "schema", "profile")}
+    entity = Dataset(name=data.name, digest=data.digest, source_type=data.source_type, **described)
+    return DatasetInput(entity, [InputTag("mlflow.data.context", data.context)])
 
 
 def store_errors() -> tuple[type[Exception], ...]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, SupportsFloat
 
-from seqsweep import paths
 from seqsweep.errors import RecordError, StoreError
 from seqsweep.tracking import addresses, provenance
 from seqsweep.tracking.draining import Place
@@ -22,37 +20,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from seqsweep.tracking.base import State
+    from seqsweep.tracking.study_record import StudyRecord
 
 _LONGEST_WAIT = 30.0
-
-
-@dataclass(frozen=True)
-class StudyRecord:
-    """What the parent Run of a study holds.
-
-    `uid` tells the study from all others, one of the same name included: by it the
-    parent Run and the trials' are found again. With `metric` and `searched` MLflow's
-    table of the study shows the value, best first, and the searched parameters.
-    """
-
-    name: str
-    uid: str
-    tags: Mapping[str, str] = field(default_factory=dict)
-    params: Mapping[str, object] = field(default_factory=dict)
-    directory: Path | None = None
-    """Where the study's own records wait; `paths.study_folder` of its name by default."""
-    metric: str | None = None
-    """What a trial's value is logged as, ``best/val/loss`` for one."""
-    direction: Literal["minimize", "maximize"] = "minimize"
-    searched: tuple[str, ...] = ()
-    """The parameters that vary."""
-    others: tuple[str, ...] = ()
-    """What the values of further objectives are logged as."""
-
-    @property
-    def folder(self) -> Path:
-        """Where the study's own records wait."""
-        return (self.directory or paths.study_folder(self.name)).absolute()
 
 
 class Recorder:
@@ -383,9 +353,13 @@ class Recorder:
 
     def _begin(self, parent: Spool) -> None:
         """Something new comes to the study: its Run is running, whatever it was."""
-        if not self._begun:
-            parent.begin()
-            self._begun = True
+        if self._begun:
+            return
+        parent.begin()
+        assert self._study is not None
+        for path in (*self._study.files, *provenance.keep_diff(self._study.folder)):
+            parent.log_artifact(path)
+        self._begun = True
 
     def _of_study(self) -> Spool:
         if self._parent is None:

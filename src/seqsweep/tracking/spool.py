@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections import deque
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 
@@ -17,10 +18,10 @@ from seqsweep.errors import StoreError
 from seqsweep.tracking import records
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
-    from seqsweep.tracking.base import State
+    from seqsweep.tracking.base import Dataset, State
 
 
 class Spool:
@@ -76,6 +77,10 @@ class Spool:
         home = self.directory.absolute()
         name = place.relative_to(home) if place.is_relative_to(home) else place
         self._pending.append((records.ARTIFACT, _now(), str(name), folder))
+
+    def log_data(self, datasets: Iterable[Dataset]) -> None:
+        """What the run learns from and is judged by."""
+        self._pending.append((records.DATA, _now(), [asdict(dataset) for dataset in datasets]))
 
     def begin(self) -> None:
         """The run goes on after an end: it counts as running again."""

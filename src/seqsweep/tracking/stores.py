@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import urlopen
 
 from seqsweep.errors import StoreError
+from seqsweep.tracking.databases import check_database
 from seqsweep.tracking.locks import locked
 
 if TYPE_CHECKING:
@@ -41,34 +42,61 @@ def store_lock(uri: str) -> AbstractContextManager[None]:
     return locked(file.with_name(file.name + ".lock"))
 
 
-def check_store(uri: str, artifacts: Path) -> None:
-    """Whether runs can be recorded there; writes nothing.
+def check_store(uri: str, artifacts: Path, experiment: str | None = None) -> None:
+    """Whether runs of `experiment` can be recorded there; writes nothing.
+
+    Of a server no more is asked than its address; see `check_server`.
 
     Raises:
         StoreError: a kind of store that MLflow no longer has, a leftover file store,
-            a folder that cannot be written to, a file that is no database.
+            a folder that cannot be written to, a file that is no database, or what
+            `databases.check_database` refuses.
     """
-    scheme = urlsplit(uri).scheme.split("+")[0]
-    if scheme not in _SERVERS + _DATABASES:
+    check_kind(uri)
+    if file := embedded_file(uri):
+        _check_file(file)
+        _check_leftover(file.parent)
+    if not is_server(uri):
+        check_content(uri, experiment)
+        check_folder(artifacts)
+
+
+def check_kind(uri: str) -> None:
+    """Whether it is the address of a kind of store that MLflow has. Raises StoreError if it is not."""
+    if urlsplit(uri).scheme.split("+")[0] not in _SERVERS + _DATABASES:
         raise StoreError(
             f"tracking store {uri}: expected sqlite:///FILE, another database's address or http(s)://HOST; "
             "MLflow's file stores are no more"
         )
-    if file := embedded_file(uri):
-        _check_database(file)
-        _check_leftover(file.parent)
-    if not is_server(uri):
-        check_folder(artifacts)
 
 
-def check_server(uri: str) -> None:
-    """Whether a tracking server answers; nothing to check for other stores.
+def check_content(uri: str, experiment: str | None = None) -> None:
+    """Whether a database holds a tracking store that can be used; nothing to check for a server or no file.
 
     Raises:
-        StoreError: it does not.
+        StoreError: what `databases.check_database` refuses.
+    """
+    file = embedded_file(uri)
+    if not is_server(uri) and (file is None or (file.exists() and file.stat().st_size)):
+        check_database(uri, file, experiment)
+
+
+def check_server(uri: str, experiment: str | None = None) -> None:
+    """Whether a tracking server answers us, as MLflow's does; nothing to check for other stores.
+
+    Raises:
+        StoreError: it does not, or `experiment` was deleted from it.
     """
     if not is_server(uri):
         return
+    _check_answers(uri)
+    from seqsweep.tracking.mlflow_store import ask_server
+
+    with server_manners(uri):
+        ask_server(uri, experiment)
+
+
+def _check_answers(uri: str) -> None:
     try:
         with urlopen(f"{uri.rstrip('/')}/health", timeout=5):  # noqa: S310 - an http address, checked above
             return
@@ -103,7 +131,7 @@ def leftover_file_store(folder: Path) -> Path | None:
     return place if any(place.glob("*/meta.yaml")) else None
 
 
-def _check_database(file: Path) -> None:
+def _check_file(file: Path) -> None:
     check_folder(file.parent)
     if not file.exists():
         return

@@ -68,6 +68,12 @@ class Built:
         return boolean("tracking.gradient_flow", wanted)
 
     @property
+    def system_metrics(self) -> bool:
+        """Whether to sample what the run uses of its machine."""
+        wanted = (self.config.get("tracking") or {}).get("system_metrics", True)
+        return boolean("tracking.system_metrics", wanted)
+
+    @property
     def keep_checkpoints(self) -> str:
         """``best`` or ``all``."""
         return str(self.config.get("tracking", {}).get("keep_checkpoints", "best"))
@@ -92,6 +98,7 @@ def build(config: Mapping[str, Any]) -> Built:
         model = complete("model", instantiate("model", config["model"], supplied=1), data.spec)
     task = _task(config, model, data.spec)
     built = Built(data, data.spec, model, task, trainer, config)
+    _ = built.system_metrics  # refused here if it is neither true nor false
     if built.gradient_flow:
         check_flows(model)
     return built

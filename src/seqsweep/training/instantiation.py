@@ -45,18 +45,19 @@ def complete(group: str, factory: Callable[..., Any], *arguments: Any) -> Any:
         raise _explained(group, error) from error
 
 
-def _target(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
-    name = node.get("_target_")
-    if not isinstance(name, str):
-        raise ConfigError(f"{group}._target_={name}: expected the full name of a class")
+def resolve(key: str, name: str) -> Any:
+    """What the full name means. Raises ConfigError, which begins with the key, if it means nothing."""
     try:
-        found = hydra.utils.get_object(name)
+        return hydra.utils.get_object(name)
     except Exception as error:
         # an import can fail in any way; the last line says how
         reason = str(_root(error)).strip().splitlines() or [type(error).__name__]
-        raise ConfigError(
-            f"{group}._target_={name}: expected the full name of a class: {reason[-1]}"
-        ) from error
+        raise ConfigError(f"{key}={name}: expected the full name of a class: {reason[-1]}") from error
+
+
+def _target(group: str, node: Mapping[str, Any]) -> Callable[..., Any]:
+    name = node.get("_target_")
+    found = resolve(f"{group}._target_", name) if isinstance(name, str) else None
     if not callable(found):
         raise ConfigError(f"{group}._target_={name}: expected the full name of a class")
     return found  # type: ignore[no-any-return]

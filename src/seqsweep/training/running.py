@@ -21,9 +21,11 @@ from seqsweep.training import folder, parallel, seeding
 from seqsweep.training.arguments import make_trainer
 from seqsweep.training.building import build
 from seqsweep.training.callback import Stop, TrialCallback
+from seqsweep.training.datasets import datasets
 from seqsweep.training.goal import Goal, check_metrics
 from seqsweep.training.gradients import gradient_flow
 from seqsweep.training.quiet import keeping_sigint, quiet
+from seqsweep.training.system import watching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -231,6 +233,7 @@ class _Run:
         tracker.set_tags({"seqsweep.threads": str(torch.get_num_threads())})
         tracker.log_artifact(folder.write_config(self.directory, config))
         tracker.log_artifact(folder.write_data(self.directory, _learnt(self.built)))
+        tracker.log_data(datasets(self.built))
 
     def _fit(self, trainer: Trainer) -> None:
         last = self.directory / folder.LAST
@@ -239,7 +242,8 @@ class _Run:
         data, place = self.built.data, self.crew.place
         if isinstance(data, SequenceData):
             data.part = (place.rank, place.size)
-        with place.connected(trainer.strategy.root_device):
+        wanted, device = self.built.system_metrics and place.rank == 0, trainer.strategy.root_device
+        with place.connected(device), watching(wanted, self.tracker, self.directory, device):
             before, began = self.callback.progress.seconds, time.perf_counter()
             try:
                 trainer.fit(self.built.task, datamodule=data, ckpt_path=resumed, weights_only=True)
@@ -310,13 +314,21 @@ def load_checkpoint(task: Task, path: Path) -> int:
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        task.load_state_dict(checkpoint["state_dict"])
-        return int(checkpoint["global_step"])
-    except (RuntimeError, KeyError, TypeError, AttributeError, EOFError, UnpicklingError) as error:
-        reason = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+        weights, step = checkpoint["state_dict"], int(checkpoint["global_step"])
+    except (RuntimeError, LookupError, TypeError, ValueError, EOFError, OSError, UnpicklingError) as error:
         raise ConfigError(
-            f"{path.name} does not fit the configured model ({' '.join(reason[:2])})"
+            f"{path.name} cannot be read: it is damaged, or no checkpoint ({_briefly(error)})"
         ) from error
+    try:
+        task.load_state_dict(weights)
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{path.name} does not fit the configured model ({_briefly(error)})") from error
+    return step
+
+
+def _briefly(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+    return " ".join(lines[:2])
 
 
 def measured(built: Built, trainer: Trainer) -> dict[str, float]:
