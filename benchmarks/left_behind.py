@@ -171,7 +171,7 @@ ROWS: dict[str, Callable[[Left], str]] = {
     "a Run of the study, the trials its children": lambda left: left.tagged("mlflow.parentRunId"),
     "a pruned trial is told from a failed one": _pruned_apart,
     "the trial's number, to find the Run by": lambda left: left.of_trials(
-        lambda run: any(key.endswith("trial") for key in run.data.tags)
+        lambda run: "seqsweep.trial" in run.data.tags or "trial " in str(run.info.run_name)
     ),
     "parameters of a Run (median)": lambda left: (
         f"{statistics.median(len(run.data.params) for run in left.trials):.0f}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from seqsweep.tracking import Tracker
 
-FIRST, INTERVAL = 1.0, 10.0
+FIRST, INTERVAL = 3.0, 10.0
 """Seconds to the first sample, and from each to the next."""
 _MEGABYTE = 1e6
 _STATM = Path("/proc/self/statm")
