@@ -16,11 +16,21 @@ anything that is not a `SeqsweepError` is a bug of ours and keeps its traceback.
 
 from __future__ import annotations
 
+import re
+
+
+def without_password(text: str) -> str:
+    """`text` with what stands between ``:`` and ``@`` in an address left out."""
+    return re.sub(r"(://[^\s:/@]*):[^\s@/]*@", r"\1:***@", text)
+
 
 class SeqsweepError(Exception):
-    """Base of all errors that are reported as one message."""
+    """Base of all errors that are reported as one message, in which no password of an address stands."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return without_password(super().__str__())
 
 
 class RecordError(SeqsweepError):

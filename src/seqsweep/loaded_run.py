@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqsweep import checks, paths
+from seqsweep import checks
 from seqsweep.errors import ConfigError, DataError, StudyError
-from seqsweep.reporting.runs import StoredRun, check_trained, find_run
+from seqsweep.reporting.runs import StoredRun, check_trained, find_run, store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ def load_run(name: str, *, tracking_uri: str | None = None, allow: Sequence[str]
 
     Args:
         name: a Run's id, the beginning of one, ``STUDY/best`` or ``STUDY/12``.
-        tracking_uri: MLflow's; as the command line finds it without one.
+        tracking_uri: MLflow's; without one where the run's study was recorded, else the usual.
         allow: full names of classes that its configuration may name beside seqsweep's own.
 
     Raises:
@@ -40,7 +40,7 @@ def load_run(name: str, *, tracking_uri: str | None = None, allow: Sequence[str]
         StoreError: the store is not there or cannot be read.
 
     """
-    return LoadedRun(find_run(tracking_uri or paths.tracking_uri(), name), allow)
+    return LoadedRun(find_run(store_of(name, tracking_uri), name), allow)
 
 
 class LoadedRun:

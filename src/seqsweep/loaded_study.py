@@ -7,12 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from seqsweep import paths
-from seqsweep.errors import StudyError
+from seqsweep.errors import StoreError, StudyError
 from seqsweep.loaded_run import LoadedRun, load_run
 from seqsweep.reporting.finding import open_study
 from seqsweep.reporting.leaderboard import leaderboard
 from seqsweep.reporting.runs import search
-from seqsweep.tracking.stores import embedded_file
+from seqsweep.tracking.mlflow_store import store_errors
+from seqsweep.tracking.stores import embedded_file, server_manners
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -221,7 +222,11 @@ class LoadedStudy:
         file, uid = embedded_file(self._tracking_uri), self.optuna.user_attrs.get("seqsweep.uid")
         if uid is None or (file is not None and not file.exists()):
             return {}
-        found = search(open_store(self._tracking_uri), f"tags.`seqsweep.study_uid` = '{uid}'")
+        try:
+            with server_manners(self._tracking_uri):
+                found = search(open_store(self._tracking_uri), f"tags.`seqsweep.study_uid` = '{uid}'")
+        except store_errors() as error:
+            raise StoreError(f"tracking store {self._tracking_uri} cannot be read: {error}") from error
         numbers = {run.data.tags.get("seqsweep.trial", ""): run for run in found}
         return {int(number): run for number, run in numbers.items() if number.isdecimal()}
 

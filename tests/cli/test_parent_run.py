@@ -6,7 +6,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from seqsweep.cli.parent_run import in_words
-from seqsweep.tracking.databases import without_password
+from seqsweep.errors import without_password
 
 WORDS = [
     (CategoricalDistribution(["rnn", "lstm"]), "rnn, lstm"),

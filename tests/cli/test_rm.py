@@ -15,6 +15,7 @@ import pytest
 import stored_study
 from seqsweep import paths
 from seqsweep.cli import main, removing
+from seqsweep.reporting import finding
 from seqsweep.sweeping import connect
 from seqsweep.tracking.mlflow_store import connect as connect_mlflow
 
@@ -272,3 +273,18 @@ def test_a_server_that_is_away(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     assert "tracking server http://127.0.0.1:9 does not answer" in refused(capsys, "rm", "own", "--yes")
     assert len(studies()) == 2
+
+
+def test_a_study_that_is_kept_elsewhere(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = {name: f"sqlite:///{tmp_path / name}.db" for name in ("studies", "runs")}
+    (home / "optuna.db").rename(tmp_path / "studies.db")
+    (home / "mlflow.db").rename(tmp_path / "runs.db")
+    finding.remember(paths.study_folder("own"), elsewhere["studies"])
+    study = optuna.load_study(study_name="own", storage=elsewhere["studies"])
+    study.set_user_attr("seqsweep.tracking", elsewhere["runs"])
+    assert main(["rm", "own", "--yes"]) == 0
+    assert optuna.get_all_study_names(elsewhere["studies"]) == ["other"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", elsewhere["runs"])
+    assert (runs("own"), runs("other")) == (0, 5)

@@ -149,3 +149,14 @@ def test_the_best_are_a_tenth_or_five_and_their_equals(
             assert (
                 (max(inside) < min(outside)) if directions == ["minimize"] else (min(inside) > max(outside))
             )
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+def test_choices_that_are_lists() -> None:
+    sizes = CategoricalDistribution([[32, 64], [16]])  # type: ignore[list-item]  # Optuna warns, and stores them
+    study = optuna.create_study()
+    for number in range(20):
+        choice = number % 2
+        params = {"sizes": sizes.choices[choice]}
+        study.add_trial(create_trial(params=params, distributions={"sizes": sizes}, value=float(choice)))
+    assert importance(study) == {"sizes": 1.0}

@@ -167,3 +167,10 @@ def test_long_tables_are_cut_and_say_so() -> None:
 
 def test_no_trials() -> None:
     assert printed([]).strip() == "no trials yet"
+
+
+def test_another_programs_values_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    row = Row(0, "complete", 0.5, {"act[bold]": "[/x]", "layer": "[relu]"}, values=(0.5,))
+    print_leaderboard([row], ["loss"], Console(width=200, force_terminal=False))
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("act[bold]", "[/x]", "[relu]"))

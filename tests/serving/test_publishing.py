@@ -130,7 +130,8 @@ def test_the_warehouse_holds_three_files_of_a_run_and_nothing_pickled(home: Home
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["register", "{run}", "a/b"], "NAME=a/b: expected a name of up to 250 characters, without '/' and ':'"),
+        (["register", "{run}", "a/b"], "NAME=a/b: expected a name of up to 250 characters, without '/', ':' and quotes"),
+        (["register", "{run}", "it's"], "NAME=it's: expected a name of up to 250 characters"),
         (["register", "{run}", "a", "--alias", "v3"], "--alias=v3: expected letters, digits"),
         (["register", "{run}", "a", "data.root=x"], "'data.root=x': a run's model is registered as it is"),
         (["register", "nowhere", "a"], "no run 'nowhere'"),

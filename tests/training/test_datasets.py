@@ -13,7 +13,7 @@ from seqsweep.data import Digits, SequenceData, TextClassification
 from seqsweep.spec import DataSpec
 from seqsweep.tracking import Dataset
 from seqsweep.training.building import Built
-from seqsweep.training.datasets import datasets
+from seqsweep.training.datasets import _files, datasets
 
 
 def recorded(data: Any, **config: Any) -> dict[str, Dataset]:
@@ -58,7 +58,11 @@ def test_a_digest_is_of_the_content_wherever_it_is(
         (folder / "texts.csv").write_text(f"text,label\n{rows}")
         found.append(recorded(TextClassification(train=str(folder / "texts.csv"))))
     here, there, other = found
-    assert here["train"].source == {"uri": str(tmp_path / "here" / "texts.csv"), "files": ["texts.csv"]}
+    assert here["train"].source == {
+        "uri": str(tmp_path / "here" / "texts.csv"),
+        "files": ["texts.csv"],
+        "count": 1,
+    }
     assert here["train"].source_type == "local"
     assert here["train"].digest == there["train"].digest != other["train"].digest
 
@@ -77,3 +81,11 @@ def test_somebodys_own_module(isolated_home: Path) -> None:
     one, other = (recorded(LightningDataModule(), path=path)["train"] for path in ("a", "b"))
     assert one.digest != other.digest
     assert one.source["tags"]["mlflow.source.name"] == "my.Data"
+
+
+def test_a_folder_of_many_files_is_told_in_few_words() -> None:
+    files = [Path(f"/recordings/{number:06}.wav") for number in range(20_000)]
+    _, source = _files(files)
+    assert source["count"] == 20_000
+    assert source["files"][0] == "000000.wav"
+    assert len(json.dumps(source)) < 65_535  # MLflow's limit

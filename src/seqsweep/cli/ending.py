@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqsweep import paths
+from seqsweep.errors import without_password
 from seqsweep.reporting.leaderboard import leaderboard, print_leaderboard
 
 if TYPE_CHECKING:
@@ -37,10 +38,11 @@ def show(plan: Plan, study: Study, worker_memory: int) -> None:
         print("train it again:")
         print(f"  {command(plan, best.params, threads)}")
     tracking = plan.tracking["uri"] or paths.tracking_uri()
-    print(
+    stores = (
         f"stores: {_here(tracking)} (MLflow), {_here(str(plan.settings.storage))} (Optuna), "
         f"{_here(str(plan.folder))}/ (trials)"
     )
+    print(without_password(stores))
     print(f"look:   {look(plan.tracking['uri'], name)}")
     if worker_memory:
         scale = 1 if sys.platform == "darwin" else 1024

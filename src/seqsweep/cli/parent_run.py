@@ -12,10 +12,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from seqsweep import paths
 from seqsweep.cli import ending
+from seqsweep.errors import without_password
 from seqsweep.reporting import wording
 from seqsweep.reporting.leaderboard import leaderboard, varying
 from seqsweep.tracking import StudyRecord
-from seqsweep.tracking.databases import without_password
 from seqsweep.tracking.provenance import command
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seqsweep import paths
-from seqsweep.errors import ConfigError, RecordError
+from seqsweep.errors import ConfigError, RecordError, UsageError
 from seqsweep.protocol import Complete, Failed
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Wish:
         from seqsweep.tracking.stores import is_server
 
         if self.register is not None and is_server(uri):  # every database has a registry
-            from seqsweep.serving.publishing import check_registry
+            from seqsweep.tracking.mlflow_store import check_registry
 
             check_registry(uri)
 
@@ -63,8 +63,10 @@ class Wish:
 def name(key: str, value: object) -> str:
     """`value`, if a registered model can be called so. Raises ConfigError."""
     text = str(value)
-    if not text.strip() or re.search(r"[/:]|^\.+$", text) or len(text) > 250:
-        raise ConfigError(f"{key}={value}: expected a name of up to 250 characters, without '/' and ':'")
+    if not text.strip() or re.search(r"[/:'\"]|^\.+$", text) or len(text) > 250:
+        raise ConfigError(
+            f"{key}={value}: expected a name of up to 250 characters, without '/', ':' and quotes"
+        )
     return text
 
 
@@ -81,17 +83,19 @@ def alias_name(key: str, value: object) -> str:
 def publish_single(wish: Wish, uri: str, run_id: str | None, folder: Path) -> str | None:
     """Log the model of a run in this process; what to say of it, None where none is wished for.
 
-    Raises RecordError if the store does not take it.
+    Raises RecordError if the store does not take it, and whatever is in the way of one that was to be
+    registered.
     """
     if not wish.log or run_id is None:
         return None
-    from seqsweep.serving.kinds import NoFormError
     from seqsweep.serving.publishing import publish
 
     try:
         return str(publish(directory=folder, trusted=True, **wish.payload(uri, run_id)))
-    except NoFormError as error:
-        return f"none ({error})"
+    except UsageError as error:
+        if wish.register is not None:
+            raise
+        return f"none ({error})"  # the run itself is whole
 
 
 def publish_best(plan: Plan, study: Study, trials: Trials, executor: Executor) -> RecordError | None:

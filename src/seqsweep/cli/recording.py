@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from seqsweep import paths
 from seqsweep.cli import ending, parent_run
-from seqsweep.errors import RecordError
+from seqsweep.errors import RecordError, without_password
 from seqsweep.protocol import Complete, Ended, Job, Outcome, Slot
 from seqsweep.reporting.importance import importance
 from seqsweep.reporting.leaderboard import leaderboard
@@ -82,7 +82,7 @@ class Recording:
         """Begin, or take up again, the record of a trial."""
         plan = self._plan
         name = f"{plan.settings.name}/{number}"
-        tags = {"seqsweep.train_again": ending.command(plan, values, self._threads)}
+        tags = {"seqsweep.train_again": without_password(ending.command(plan, values, self._threads))}
         self._recorder.follow(plan.folder / str(number), name, tags=tags, params=values, trial=number)
 
     def submitted(self, suggestion: Suggestion, job: Job, slot: Slot) -> None:
@@ -196,10 +196,14 @@ class Recording:
     def _look_closer(self) -> None:
         """What takes a look at all trials: importance, and the description with the best of them."""
         began = time.monotonic()
-        found = importance(self._study.optuna)
-        shares = {f"importance/{name}": share for name, share in found.items()}
-        tags = {parent_run.NOTE: parent_run.note(self._plan, self._study, self._threads)}
-        self._recorder.study(metrics=shares, tags=tags, step=self._counts.total())
+        try:
+            found = importance(self._study.optuna)
+            shares = {f"importance/{name}": share for name, share in found.items()}
+            tags = {parent_run.NOTE: parent_run.note(self._plan, self._study, self._threads)}
+        except Exception as error:  # whatever it is, the study goes on
+            self.message(f"the study's Run has no importances: {type(error).__name__}: {error}")
+        else:
+            self._recorder.study(metrics=shares, tags=tags, step=self._counts.total())
         ended = time.monotonic()
         self._closer_look = ended + max(REST, 100 * (ended - began))  # one part in a hundred at most
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seqsweep import paths
 from seqsweep.cli import publishing, stored_run
 from seqsweep.errors import ConfigError, UsageError
 
@@ -41,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"'{wrong[0]}': a run's model is registered as it is; `seqsweep train` makes another"
         )
-    from seqsweep.reporting.runs import find_trained
+    from seqsweep.reporting.runs import find_trained, store_of
 
-    uri = paths.tracking_uri()
+    uri = store_of(args.run, args.tracking_uri)
     found = find_trained(uri, args.run)
     with found.files("config.yaml", "data.json", "best.ckpt") as directory:
         from seqsweep.serving.publishing import publish

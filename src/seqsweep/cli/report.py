@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     study = open_study(args.study, args.storage)
     report = gather(study)
     page = write_page(report, _folder(report))
-    problem = log_page(study, page, study.user_attrs.get("seqsweep.tracking") or paths.tracking_uri())
+    tracking = args.tracking_uri or study.user_attrs.get("seqsweep.tracking") or paths.tracking_uri()
+    problem = log_page(study, page, tracking)
     if args.json:
         print(json.dumps(document(report, page), indent=2, allow_nan=False))
     else:
@@ -60,14 +61,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def at_the_end(study: optuna.Study, folder: Path, tracking: str) -> None:
+def at_the_end(study: optuna.Study, folder: Path, tracking: str | None) -> None:
     """Write and log the page when a study's command ends; what goes wrong is said and changes nothing."""
     from seqsweep.reporting.report import gather
     from seqsweep.reporting.report.page import write_page
 
     try:
         page = write_page(gather(study), folder)
-        problem = log_page(study, page, tracking)
+        problem = log_page(study, page, tracking) if tracking else None
         print(f"report: {page}")
     except Exception as error:  # whatever it is, the study itself is whole
         problem = f"no report was written: {type(error).__name__}: {error}"

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqsweep import paths
 from seqsweep.cli import stored_run
 from seqsweep.errors import SeqsweepError, StudyError
 from seqsweep.protocol import Complete, Failed, Infeasible, Interrupted, LocalContext, Outcome, Slot
@@ -45,10 +44,10 @@ def run(args: argparse.Namespace) -> int:
     """
     from seqsweep import training
     from seqsweep.reporting.reproduction import compare, differences, print_comparison
-    from seqsweep.reporting.runs import find_trained
+    from seqsweep.reporting.runs import find_trained, store_of
     from seqsweep.tracking import provenance
 
-    found = find_trained(paths.tracking_uri(), args.run, needs=["config.yaml"])
+    found = find_trained(store_of(args.run, args.tracking_uri), args.run, needs=["config.yaml"])
     record = found.histories()
     if not any(name.startswith("val/") for name in record):
         raise StudyError(f"run {found} has no metrics to compare with: it is {found.state}")

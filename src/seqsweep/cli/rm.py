@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from seqsweep import paths
-from seqsweep.errors import UsageError
+from seqsweep.errors import UsageError, without_password
 
 if TYPE_CHECKING:
     import argparse
@@ -33,12 +33,16 @@ def run(args: argparse.Namespace) -> int:
     Raises UsageError where there is no such study, a driver runs it, or nobody can be asked.
     """
     from seqsweep.cli import removing
+    from seqsweep.reporting import finding
+    from seqsweep.reporting.links import recorded_at
 
-    found = removing.find(args.study, args.storage or paths.study_storage(), paths.tracking_uri())
+    storage = args.storage or finding.noted(args.study) or paths.study_storage()
+    tracking = args.tracking_uri or recorded_at(args.study) or paths.tracking_uri()
+    found = removing.find(args.study, storage, tracking)
     with removing.alone(found):
         print(f"study {found.name}:")
         for line in found.lines():
-            print(line)
+            print(without_password(line))
         if not (args.yes or _agreed()):
             print("nothing was removed")
             return 1

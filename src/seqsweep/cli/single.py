@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqsweep import paths
 from seqsweep.cli.publishing import Wish, publish_single
-from seqsweep.errors import ConfigError, SeqsweepError, UsageError
+from seqsweep.errors import ConfigError, SeqsweepError, UsageError, without_password
 from seqsweep.protocol import Complete, Failed, Infeasible, Interrupted, LocalContext, Outcome, Slot
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def run(built: Built) -> float | None:
     try:
         threads = slot.threads if built.config.get("threads") is None else None
         again = train_command(hydra, list(hydra.overrides.task), threads)
-        tags = {"seqsweep.train_again": again}  # of a grid, this one alone
+        tags = {"seqsweep.train_again": without_password(again)}  # of a grid, this one alone
         recorder.follow(directory, name=name, tags=tags, params={}, trial=None)
         with Spool(directory) as spool, _stop_on_interrupt(context):
             for diff in keep_diff(directory):

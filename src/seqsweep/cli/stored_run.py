@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from seqsweep import paths
 from seqsweep.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,9 +39,9 @@ def changes(overrides: Sequence[str]) -> list[str]:
 def stored_run(args: argparse.Namespace) -> Iterator[tuple[StoredRun, Stored]]:
     """The run that ``args.run`` names, and what it is made of; its files are there within the body."""
     from seqsweep.loaded_run import opened
-    from seqsweep.reporting.runs import find_trained
+    from seqsweep.reporting.runs import find_trained, store_of
 
-    found = find_trained(paths.tracking_uri(), args.run)
+    found = find_trained(store_of(args.run, args.tracking_uri), args.run)
     with opened(found, args.overrides) as stored:
         yield found, stored
 

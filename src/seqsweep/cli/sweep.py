@@ -119,13 +119,15 @@ class _Driver:
         self.study: Study
 
     def run(self) -> dict[str, Any]:
-        from seqsweep.tracking.stores import check_server, check_store
+        from seqsweep.tracking.stores import check_server, check_store, embedded_file
 
         plan = self.plan
         uri = plan.tracking["uri"] or paths.tracking_uri()
         check_store(uri, paths.artifacts(), plan.tracking["experiment"])
         check_server(uri, plan.tracking["experiment"])
         publishing.Wish.of(plan.tracking).check(uri)
+        if file := embedded_file(str(plan.settings.storage)):
+            file.parent.mkdir(parents=True, exist_ok=True)
         foreign.check_stores(plan.application.config.hydra.launcher, self._embedded(uri))
         if self._finished_before():
             with Recording(plan, self.study, self.trials) as recording:
@@ -305,9 +307,9 @@ class _Driver:
     def _report(self) -> None:
         from seqsweep.cli import report
 
-        report.at_the_end(
-            self.study.optuna, self.plan.folder, self.plan.tracking["uri"] or paths.tracking_uri()
-        )
+        uri = self.plan.tracking["uri"] or paths.tracking_uri()
+        # a store that was away just now is not asked again
+        report.at_the_end(self.study.optuna, self.plan.folder, None if self.left_over else uri)
 
 
 def _open_workers(plan: Plan) -> LocalExecutor:

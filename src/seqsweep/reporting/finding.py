@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from seqsweep import paths
 from seqsweep.checks import nearest
-from seqsweep.errors import StoreError, StudyError
-from seqsweep.tracking.databases import without_password
+from seqsweep.errors import StoreError, StudyError, without_password
 
 if TYPE_CHECKING:
     import optuna
@@ -40,7 +39,7 @@ def open_study(name: str, storage: str | None = None) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    url = storage or _noted(name) or paths.study_storage()
+    url = storage or noted(name) or paths.study_storage()
     shown = without_password(url)
     file = Path(url.removeprefix(_SQLITE))
     if url.startswith(_SQLITE) and not file.exists():  # Optuna would make one
@@ -58,7 +57,7 @@ def open_study(name: str, storage: str | None = None) -> optuna.Study:
     raise StudyError(f"no study '{name}' in {shown}{nearest(name, known) or ';'} studies there: {there}")
 
 
-def _noted(name: str) -> str | None:
+def noted(name: str) -> str | None:
     """What the folder of that name says; a name that could not be a folder's has none."""
     if Path(name).name != name:
         return None

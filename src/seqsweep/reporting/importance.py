@@ -85,12 +85,13 @@ def _front(losses: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _divergence(name: str, trials: Sequence[FrozenTrial], best: set[int]) -> float:
     """Pearson divergence of the best trials' values from all trials', over the ranges it was drawn from."""
-    regimes: dict[BaseDistribution, list[FrozenTrial]] = {}
+    regimes: dict[str, list[FrozenTrial]] = {}
     for trial in trials:
-        if name in trial.distributions:
-            regimes.setdefault(trial.distributions[name], []).append(trial)
+        if name in trial.distributions:  # by its text: a choice may be a list, which has no hash
+            regimes.setdefault(repr(trial.distributions[name]), []).append(trial)
     total = 0.0
-    for distribution, drawn in regimes.items():
+    for drawn in regimes.values():
+        distribution = drawn[0].distributions[name]
         leading = [trial.params[name] for trial in drawn if trial.number in best]
         if distribution.single() or not leading or len(drawn) < 2:
             continue

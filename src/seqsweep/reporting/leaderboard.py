@@ -66,6 +66,7 @@ def leaderboard_table(
 ) -> Table:
     """A table of the first `most` rows; where `width` is short the parameters share one column."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     shown = rows[:most]
@@ -76,10 +77,10 @@ def leaderboard_table(
     for name, cells in zip(columns, zip(*lines, strict=True), strict=True):
         words = any(cell[:1].isalpha() for cell in cells)
         table.add_column(
-            name, justify="left" if words else "right", no_wrap=name != "parameters", overflow="fold"
+            escape(name), justify="left" if words else "right", no_wrap=name != "parameters", overflow="fold"
         )
     for row, line in zip(shown, lines, strict=True):
-        table.add_row(*line, style="bold" if row.leads else None)
+        table.add_row(*map(escape, line), style="bold" if row.leads else None)
     return table
 
 

@@ -11,7 +11,7 @@ from seqsweep.reporting.finding import open_study
 from seqsweep.tracking import addresses
 from seqsweep.tracking.databases import deleted
 from seqsweep.tracking.mlflow_store import connect, store_errors
-from seqsweep.tracking.stores import check_content, check_kind
+from seqsweep.tracking.stores import check_content, check_kind, server_manners
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,11 +99,12 @@ def keep_with_study(uri: str, uid: str, file: Path) -> None:
 
     Raises what the store raises.
     """
-    client = open_store(uri)
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    condition = f"tags.`seqsweep.study_uid` = '{uid}' and tags.`seqsweep.kind` = 'study'"
-    for run in client.search_runs(experiments, condition, max_results=1):
-        client.log_artifact(run.info.run_id, str(file))
+    with server_manners(uri):
+        client = open_store(uri)
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        condition = f"tags.`seqsweep.study_uid` = '{uid}' and tags.`seqsweep.kind` = 'study'"
+        for run in client.search_runs(experiments, condition, max_results=1):
+            client.log_artifact(run.info.run_id, str(file))
 
 
 def open_store(uri: str) -> MlflowClient:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqsweep import paths
 from seqsweep.checks import nearest
 from seqsweep.errors import StoreError, StudyError
-from seqsweep.reporting.links import check_deleted, open_store, recorded_studies
+from seqsweep.reporting.links import check_deleted, open_store, recorded_at, recorded_studies
 from seqsweep.tracking.mlflow_store import store_errors
 from seqsweep.tracking.stores import check_server, embedded_file
 
@@ -102,6 +103,12 @@ class StoredRun:
             except store_errors() as error:
                 raise StoreError(f"run {self}: its files cannot be read: {_first_line(error)}") from error
             yield Path(place)
+
+
+def store_of(name: str, uri: str | None = None) -> str:
+    """The tracking store to look for `name` in: `uri`, else where its study was recorded, else the usual."""
+    study = name.rpartition("/")[0]
+    return uri or (recorded_at(study) if study else None) or paths.tracking_uri()
 
 
 def find_run(uri: str, name: str) -> StoredRun:

@@ -189,7 +189,9 @@ def _summary(
     latest: datetime | None,
 ) -> StudySummary:
     metric = attributes.get("seqsweep.metric") or ()
-    folder = Path(attributes.get("seqsweep.folder") or paths.study_folder(name))
+    # another program's study may be called anything, which need not be a folder's name
+    usual = paths.study_folder(name) if Path(name).name == name and name != ".." else None
+    folder = Path(attributes["seqsweep.folder"]) if attributes.get("seqsweep.folder") else usual
     return StudySummary(
         name=name,
         counts=counts,
@@ -199,8 +201,8 @@ def _summary(
         best=best[1],
         best_trial=best[0],
         last_activity=latest,
-        folder=folder if folder.is_dir() else None,
-        driver=driver_of(folder),
+        folder=folder if folder is not None and folder.is_dir() else None,
+        driver=None if folder is None else driver_of(folder),
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from seqsweep.errors import SeqsweepError
+from seqsweep.errors import SeqsweepError, UsageError
 from seqsweep.protocol import Complete, Failed, Outcome
-from seqsweep.serving.kinds import NoFormError, form_for
+from seqsweep.serving.kinds import form_for
 from seqsweep.serving.publishing import publish as published
 from seqsweep.training import jobs
 from seqsweep.training.instantiation import instantiate
@@ -25,13 +25,15 @@ def publish(payload: Mapping[str, Any], context: JobContext) -> Outcome:
         context: the job's side of the executor.
 
     Returns:
-        Complete, its detail the model's address, or what to say where its data has no form.
+        Complete, its detail the model's address, or why there is none, unless it was to be registered.
 
     """
     try:
         return Complete(detail=str(published(directory=context.directory, trusted=True, **payload)))
-    except NoFormError as error:
-        return Complete(detail=f"none ({error})")
+    except UsageError as error:
+        if payload.get("register") is None:
+            return Complete(detail=f"none ({error})")  # the study itself is whole
+        return Failed(str(error))
     except SeqsweepError as error:
         return Failed(str(error))
 

@@ -9,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqsweep.errors import DataError
 from seqsweep.serving.form import Array
 from seqsweep.serving.kinds import form_for
 from seqsweep.training import folder, stored, trust
@@ -121,7 +120,7 @@ def _example(form: Form[Any], run: Stored) -> Any:
     """Of the run's own data; None where its files are gone."""
     try:
         return form.example(instantiate("data", run.config["data"]))
-    except DataError as error:
+    except Exception as error:  # whatever it is, the model is whole without one
         print(f"seqsweep: the model has no input example: {error}", file=sys.stderr)
         return None
 

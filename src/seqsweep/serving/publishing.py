@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqsweep.errors import DataError, RecordError, StoreError
+from seqsweep.errors import DataError, RecordError
 from seqsweep.serving.packing import FILES, named, pack
 from seqsweep.serving.peace import at_peace
 from seqsweep.tracking.mlflow_store import connect, store_errors
@@ -95,26 +95,18 @@ def publish(
         raise RecordError(f"the model of run {run_id} is not in {uri}: {_first_line(error)}") from error
 
 
-def check_registry(uri: str) -> None:
-    """Whether models can be registered in the store. Raises StoreError if it has no registry."""
-    try:
-        with server_manners(uri):
-            connect(uri).search_registered_models(max_results=1)
-    except store_errors() as error:
-        raise StoreError(
-            f"tracking store {uri} has no model registry ({_first_line(error)}): leave out "
-            "tracking.register, or set tracking.uri to a store that has one"
-        ) from error
-
-
 def _logged(
     client: MlflowClient, uri: str, run_id: str, directory: Path, allowed: Sequence[str]
 ) -> LoggedModel:
     """The model made from the run's files as they are, logged unless it is there."""
     run, digest = client.get_run(run_id), _digest(directory)
     for known in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'"):
-        if known.tags.get(DIGEST) == digest and known.status == "READY":
-            return known
+        if known.tags.get(DIGEST) == digest:
+            if known.status == "READY":
+                _lead(client, run, known)
+                return known
+            with store_lock(uri):  # left by one that was killed half-way
+                client.delete_logged_model(known.model_id)
     with store_lock(uri):
         model = client.create_logged_model(
             run.info.experiment_id, NAME, run_id, tags={DIGEST: digest}, model_type="seqsweep"
@@ -148,7 +140,7 @@ def _upload(client: MlflowClient, model: LoggedModel, directory: Path, allowed: 
 
 def _connect(client: MlflowClient, run: Run, model: LoggedModel) -> None:
     """Let the run lead to its model, and the model tell the run's best values and the tested ones."""
-    from mlflow.entities import LoggedModelOutput, Metric
+    from mlflow.entities import Metric
 
     names = [name for name in run.data.metrics if name.startswith(("best/", "test/"))]
     last = [client.get_metric_history(run.info.run_id, name)[-1] for name in names]
@@ -158,9 +150,17 @@ def _connect(client: MlflowClient, run: Run, model: LoggedModel) -> None:
     ]
     if metrics:
         client.log_batch(run.info.run_id, metrics)
-    step = max((one.step for one in last), default=0)
-    client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step)])
     client.finalize_logged_model(model.model_id, "READY")
+    _lead(client, run, model, max((one.step for one in last), default=0))
+
+
+def _lead(client: MlflowClient, run: Run, model: LoggedModel, step: int = 0) -> None:
+    """Let the run lead to its model, unless it does."""
+    from mlflow.entities import LoggedModelOutput
+
+    known = run.outputs.model_outputs if run.outputs else []
+    if all(output.model_id != model.model_id for output in known):
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step)])
 
 
 def _registered(client: MlflowClient, model: LoggedModel, name: str) -> str:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from seqsweep.errors import StoreError
+from seqsweep.errors import StoreError, without_password
 
 _SECONDS = 10
 _SQLITE_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
-_TABLES = "SELECT table_name FROM information_schema.tables"
+_TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = {}()"
+_HERE = {"postgresql": "current_schema", "mysql": "database", "mssql": "schema_name"}
+"""What names the schema that a connection is in, for each kind of server."""
 
 Ask = Callable[[str], list[Any]]
 """Rows of a query."""
@@ -31,7 +33,7 @@ def check_database(uri: str, file: Path | None, experiment: str | None) -> None:
     """
     try:
         with _sqlite(file) if file else _server(uri) as ask:
-            tables = {name for (name,) in ask(_TABLES if file is None else _SQLITE_TABLES)}
+            tables = {name for (name,) in ask(_SQLITE_TABLES if file else _tables(uri))}
             if tables >= {"experiments", "alembic_version"}:
                 _check_schema(uri, ask)
                 _check_experiment(uri, ask, experiment)
@@ -81,6 +83,12 @@ def _server(uri: str) -> Iterator[Ask]:
         engine.dispose()
 
 
+def _tables(uri: str) -> str:
+    """The query for the tables of the database at `uri`: a server lists those of others too."""
+    kind = uri.partition(":")[0].partition("+")[0]
+    return _TABLES.format(_HERE.get(kind, "current_schema"))
+
+
 def _check_schema(uri: str, ask: Ask) -> None:
     known = _revisions()
     latest = known.keys() - {before for follows in known.values() for before in follows}
@@ -126,8 +134,3 @@ def _said(key: str, text: str) -> list[str]:
     """The texts on the right side of ``key = ...``."""
     line = re.search(rf"^{key}\b[^=\n]*=(.*)$", text, re.MULTILINE)
     return re.findall(r"[\"'](\w+)[\"']", line[1]) if line else []
-
-
-def without_password(text: str) -> str:
-    """`text` with what stands between ``:`` and ``@`` in an address left out."""
-    return re.sub(r"(://[^\s:/@]*):[^\s@/]*@", r"\1:***@", text)

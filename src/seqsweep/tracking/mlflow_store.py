@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from seqsweep.errors import StoreError
 from seqsweep.tracking.databases import deleted
-from seqsweep.tracking.stores import embedded_file, is_server, store_lock
+from seqsweep.tracking.stores import embedded_file, is_server, server_manners, store_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -254,3 +254,16 @@ def _folder_name(experiment: str) -> str:
 def _chunks(items: list[T], size: int) -> Iterator[list[T]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def check_registry(uri: str) -> None:
+    """Whether models can be registered in the store. Raises StoreError if it has no registry."""
+    try:
+        with server_manners(uri):
+            connect(uri).search_registered_models(max_results=1)
+    except store_errors() as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise StoreError(
+            f"tracking store {uri} has no model registry ({reason}): leave out tracking.register, or set "
+            "tracking.uri to a store that has one"
+        ) from error

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from seqsweep import paths
+from seqsweep.errors import without_password
 
 _PACKAGES = ("seqsweep", "torch", "lightning", "hydra-core", "optuna", "mlflow")
 _GIT = ("git", "--no-optional-locks")
@@ -28,7 +29,7 @@ def common_tags() -> dict[str, str]:
         "mlflow.user": _user(),
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": _program(),
-        "seqsweep.command": command(),
+        "seqsweep.command": without_password(command()),
         "seqsweep.working_directory": str(Path.cwd()),
         "seqsweep.version.python": ".".join(map(str, sys.version_info[:3])),
         **_versions(),

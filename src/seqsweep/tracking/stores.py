@@ -97,6 +97,11 @@ def check_server(uri: str, experiment: str | None = None) -> None:
 
 
 def _check_answers(uri: str) -> None:
+    if "@" in urlsplit(uri).netloc:
+        raise StoreError(
+            f"tracking server {uri}: expected an address without user and password; MLflow takes those from "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
     try:
         with urlopen(f"{uri.rstrip('/')}/health", timeout=5):  # noqa: S310 - an http address, checked above
             return

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PARTS = ("train", "val", "test")
 LOADING = ("batch_size", "eval_batch_size", "root", "seed")
 """Arguments of every data module that do not change what its examples are."""
+MOST_FILES = 100
+"""Names that are kept of a folder's files: MLflow takes a source of 65,535 characters at most."""
 _DIGITS = 10
 """MLflow shows them beside the name."""
 
@@ -57,7 +59,8 @@ def _dataset(
 
 def _files(files: list[Path]) -> tuple[str, dict[str, Any]]:
     paths = sorted({str(file) for file in files})
-    return "local", {"uri": os.path.commonpath(paths), "files": [Path(path).name for path in paths]}
+    names = [Path(path).name for path in paths]
+    return "local", {"uri": os.path.commonpath(paths), "files": names[:MOST_FILES], "count": len(names)}
 
 
 def _code(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

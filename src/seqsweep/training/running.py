@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from seqsweep.data import Batches, SequenceData
-from seqsweep.errors import ConfigError, DataError, UsageError
+from seqsweep.errors import ConfigError, DataError, UsageError, without_password
 from seqsweep.protocol import Complete, Failed, Infeasible, Interrupted, LocalContext, Outcome, Pruned
 from seqsweep.tasks import pictures
 from seqsweep.tracking import records
@@ -143,8 +143,10 @@ class _Run:
         self.directory = context.directory
         self.tracker = tracker
         self.goal = goal
+        self.config = _without_password(built.config)
+        """What is recorded of the configuration."""
         record = {
-            "config": built.config,
+            "config": self.config,
             "spec": asdict(built.spec) | {"class_names": list(built.spec.class_names)},
         }
         self.steps = 0
@@ -228,7 +230,7 @@ class _Run:
         )
 
     def _describe(self) -> None:
-        tracker, config = self.tracker, self.built.config
+        tracker, config = self.tracker, self.config
         tracker.log_params(dict(_flat(config)))
         tracker.set_tags({"seqsweep.threads": str(torch.get_num_threads())})
         tracker.log_artifact(folder.write_config(self.directory, config))
@@ -342,6 +344,14 @@ def _learnt(built: Built) -> dict[str, Any]:
     data = built.data
     known = {"fitted": dict(data.fitted), "data": data.describe()} if isinstance(data, SequenceData) else {}
     return {**known, "spec": asdict(built.spec)}
+
+
+def _without_password(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration, without the tracking store's password if that is in its address."""
+    tracking = dict(config.get("tracking") or {})
+    if tracking.get("uri"):
+        tracking["uri"] = without_password(str(tracking["uri"]))
+    return {**config, "tracking": tracking} if tracking else config
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
