@@ -24,6 +24,11 @@ def without_password(text: str) -> str:
     return re.sub(r"(://[^\s:/@]*):[^\s@/]*@", r"\1:***@", text)
 
 
+def first_line(error: BaseException) -> str:
+    """What `error` says, in a line; its kind if it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 class SeqsweepError(Exception):
     """Base of all errors that are reported as one message, in which no password of an address stands."""
 

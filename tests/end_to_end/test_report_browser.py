@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import optuna
 import pytest
 
+from end_to_end.chromium import chromium
 from end_to_end.driving import run
 from reporting.report_studies import HOSTILE_NAME, bowl, hostile, several
 from seqsweep.reporting.report import gather
@@ -22,16 +22,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real
 
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDE, NARROW = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -68,19 +58,8 @@ class Browser:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("SEQSWEEP_REQUIRE_REAL") == "1":
-            pytest.fail("SEQSWEEP_REQUIRE_REAL=1, but there is no chromium")
-        pytest.skip("there is no chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path / "profile", executable_path=chromium, headless=False, args=FLAGS
-        )
+    with chromium(tmp_path) as context:
         yield Browser(context)
-        context.close()
 
 
 DRAWN = "[...document.querySelectorAll('.plot')].map(plot => plot.querySelectorAll('.trace, .point, .bars').length)"

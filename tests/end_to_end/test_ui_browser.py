@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,24 +17,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from end_to_end.chromium import chromium
 from seqsweep import paths
 from seqsweep.tracking import Recorder, Spool, State, StudyRecord
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext, Page, Route
 
 pytestmark = pytest.mark.real
 
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # A new profile has MLflow's assistant open over a quarter of the page.
 NO_ASSISTANT = """
     localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
@@ -139,21 +129,7 @@ class Browser:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("SEQSWEEP_REQUIRE_REAL") == "1":
-            pytest.fail("SEQSWEEP_REQUIRE_REAL=1, but there is no chromium")
-        pytest.skip("there is no chromium")
-    from playwright.sync_api import Route, sync_playwright
-
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path / "profile",
-            executable_path=chromium,
-            headless=False,  # the flag asks for the new headless mode
-            args=FLAGS,
-            viewport={"width": 1400, "height": 900},
-        )
+    with chromium(tmp_path) as context:
         found = Browser(context)
 
         def keep_inside(route: Route) -> None:
@@ -166,7 +142,6 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
         context.route("**/*", keep_inside)
         context.add_init_script(NO_ASSISTANT)
         yield found
-        context.close()
 
 
 def test_the_addresses_show_the_study(isolated_home: Path, browser: Browser) -> None:

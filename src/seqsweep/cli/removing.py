@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqsweep import checks, paths
-from seqsweep.errors import StoreError, StudyError
+from seqsweep.errors import StoreError, StudyError, first_line
 from seqsweep.tracking.stores import check_server, embedded_file, is_server, store_lock
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def _delete_runs(remains: Remains) -> None:
             with store_lock(remains.tracking):
                 _delete_view(client, experiment, tag)
     except store_errors() as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = first_line(error)
         raise StoreError(
             f"tracking store {remains.tracking}: {reason}; the same command goes on with the rest"
         ) from error

@@ -9,6 +9,7 @@ import webbrowser
 from typing import TYPE_CHECKING
 
 from seqsweep import paths
+from seqsweep.errors import first_line
 
 if TYPE_CHECKING:
     import argparse
@@ -89,7 +90,7 @@ def log_page(study: optuna.Study, page: Path, tracking: str) -> str | None:
     try:
         keep_with_study(tracking, str(uid), page)
     except Exception as error:  # a store that is away has many ways to say so
-        return f"the report is not in {tracking}: {next(iter(str(error).splitlines()), type(error).__name__)}"
+        return f"the report is not in {tracking}: {first_line(error)}"
     return None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from seqsweep import paths
 from seqsweep.checks import nearest
-from seqsweep.errors import StoreError, StudyError, without_password
+from seqsweep.errors import StoreError, StudyError, first_line, without_password
 
 if TYPE_CHECKING:
     import optuna
@@ -52,7 +52,7 @@ def open_study(name: str, storage: str | None = None) -> optuna.Study:
         if name in known:
             return optuna.load_study(study_name=name, storage=url)
     except Exception as error:  # SQLAlchemy's and its drivers' errors have no common base
-        raise StoreError(f"{shown}: cannot be read as a store of studies ({_first_line(error)})") from error
+        raise StoreError(f"{shown}: cannot be read as a store of studies ({first_line(error)})") from error
     there = ", ".join(known[-10:]) or "none yet"
     raise StudyError(f"no study '{name}' in {shown}{nearest(name, known) or ';'} studies there: {there}")
 
@@ -71,7 +71,3 @@ def _absolute(url: str) -> str:
     """A file's URL, independent of the working directory."""
     name = url.removeprefix(_SQLITE)
     return f"{_SQLITE}{Path(name).absolute()}" if url.startswith(_SQLITE) else url
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

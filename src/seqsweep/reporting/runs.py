@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from seqsweep import paths
 from seqsweep.checks import nearest
-from seqsweep.errors import StoreError, StudyError
+from seqsweep.errors import StoreError, StudyError, first_line
 from seqsweep.reporting.links import check_deleted, open_store, recorded_at, recorded_studies
 from seqsweep.tracking.mlflow_store import store_errors
 from seqsweep.tracking.stores import check_server, embedded_file
@@ -74,7 +74,7 @@ class StoredRun:
         try:
             return {name: self.history(name) for name in self.metrics}
         except store_errors() as error:
-            raise StoreError(f"run {self}: its metrics cannot be read: {_first_line(error)}") from error
+            raise StoreError(f"run {self}: its metrics cannot be read: {first_line(error)}") from error
 
     def history(self, metric: str) -> dict[int, float]:
         """One metric's values by step; none if it was not logged."""
@@ -101,7 +101,7 @@ class StoredRun:
                 for name in self.artifacts.intersection(names):
                     self.client.download_artifacts(self.id, name, place)
             except store_errors() as error:
-                raise StoreError(f"run {self}: its files cannot be read: {_first_line(error)}") from error
+                raise StoreError(f"run {self}: its files cannot be read: {first_line(error)}") from error
             yield Path(place)
 
 
@@ -127,7 +127,7 @@ def find_run(uri: str, name: str) -> StoredRun:
         run = _of_study(client, uri, name) if "/" in name else _by_id(client, uri, name)
         return _stored(client, run)
     except store_errors() as error:
-        raise StoreError(f"tracking store {uri} cannot be read: {_first_line(error)}") from error
+        raise StoreError(f"tracking store {uri} cannot be read: {first_line(error)}") from error
 
 
 USABLE = ("config.yaml", "best.ckpt")
@@ -272,7 +272,3 @@ def search(client: MlflowClient, condition: str) -> list[Run]:
 def _studies(uri: str) -> str:
     known = ", ".join(recorded_studies(uri))
     return f"; studies there: {known}" if known else ""
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqsweep.errors import DataError, RecordError
+from seqsweep.errors import DataError, RecordError, first_line
 from seqsweep.serving.packing import FILES, named, pack
 from seqsweep.serving.peace import at_peace
 from seqsweep.tracking.mlflow_store import connect, store_errors
@@ -92,7 +92,7 @@ def publish(
                 _alias(client, register, alias, version)
         return Published(run_id, register, version, alias)
     except store_errors() as error:
-        raise RecordError(f"the model of run {run_id} is not in {uri}: {_first_line(error)}") from error
+        raise RecordError(f"the model of run {run_id} is not in {uri}: {first_line(error)}") from error
 
 
 def _logged(
@@ -191,7 +191,3 @@ def _digest(directory: Path) -> str:
     for name in FILES:
         digest.update(hashlib.sha256((directory / name).read_bytes()).digest())
     return digest.hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from seqsweep.errors import StoreError, without_password
+from seqsweep.errors import StoreError, first_line, without_password
 
 _SECONDS = 10
 _SQLITE_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
@@ -77,7 +77,7 @@ def _server(uri: str) -> Iterator[Ask]:
         with closing(engine.connect()) as store:
             yield lambda query: list(store.execute(text(query)).fetchall())
     except (SQLAlchemyError, ImportError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = first_line(error)
         raise StoreError(f"tracking store {without_password(uri)}: cannot be reached: {reason}") from None
     else:
         engine.dispose()

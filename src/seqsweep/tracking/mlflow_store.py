@@ -10,7 +10,7 @@ import re
 from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from seqsweep.errors import StoreError
+from seqsweep.errors import StoreError, first_line
 from seqsweep.tracking.databases import deleted
 from seqsweep.tracking.stores import embedded_file, is_server, server_manners, store_lock
 
@@ -88,7 +88,7 @@ def ask_server(uri: str, experiment: str | None = None) -> None:
 
 def _unlike_mlflow(uri: str, error: Exception) -> StoreError:
     code = getattr(error, "error_code", "")
-    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    reason = first_line(error)
     if code in {"UNAUTHENTICATED", "PERMISSION_DENIED"} or "error code 401" in reason:
         return StoreError(
             f"tracking server {uri} refuses who we say we are: expected MLFLOW_TRACKING_TOKEN, or "
@@ -262,7 +262,7 @@ def check_registry(uri: str) -> None:
         with server_manners(uri):
             connect(uri).search_registered_models(max_results=1)
     except store_errors() as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = first_line(error)
         raise StoreError(
             f"tracking store {uri} has no model registry ({reason}): leave out tracking.register, or set "
             "tracking.uri to a store that has one"

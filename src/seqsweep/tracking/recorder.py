@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, SupportsFloat
 
-from seqsweep.errors import RecordError, StoreError
+from seqsweep.errors import RecordError, StoreError, first_line
 from seqsweep.tracking import addresses, provenance
 from seqsweep.tracking.draining import Place
 from seqsweep.tracking.following import UID_TAG, Drain, KnownRun, Request, last_words, own_uid
@@ -161,7 +161,7 @@ class Recorder:
     @property
     def problem(self) -> str | None:
         """Why the store cannot be written to at the moment; None while it can."""
-        return None if self._problem is None else _first_line(self._problem)
+        return None if self._problem is None else first_line(self._problem)
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until all that is in the spools now is in the store.
@@ -273,7 +273,7 @@ class Recorder:
         return None
 
     def _refuse(self, request: Request, error: Exception) -> None:
-        self._refusals.append(f"{request.directory} ({_first_line(error)})")
+        self._refusals.append(f"{request.directory} ({first_line(error)})")
         self._let_go(request)
 
     def _open(self) -> MlflowStore:
@@ -387,7 +387,7 @@ class Recorder:
         counts = [count for folder in self._followed if (count := Place.load(folder).waiting(folder))]
         who = "the next start of the same command" if self._study else "another run in the same folder"
         return RecordError(
-            f"tracking store {self._uri} cannot be written to: {_first_line(problem)}. Nothing is lost: "
+            f"tracking store {self._uri} cannot be written to: {first_line(problem)}. Nothing is lost: "
             f"{sum(counts)} records of {len(counts)} runs wait in the runs' folders, and {who} "
             "hands them over"
         )
@@ -398,7 +398,3 @@ _PARENT = "study"
 
 def _key(request: Request) -> str:
     return request.identity.get("seqsweep.trial", _PARENT)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
