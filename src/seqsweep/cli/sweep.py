@@ -119,15 +119,15 @@ class _Driver:
         self.study: Study
 
     def run(self) -> dict[str, Any]:
-        from seqsweep.tracking.stores import check_server, check_store, embedded_file
+        from seqsweep.tracking.stores import check_server, check_store
 
         plan = self.plan
         uri = plan.tracking["uri"] or paths.tracking_uri()
         check_store(uri, paths.artifacts(), plan.tracking["experiment"])
         check_server(uri, plan.tracking["experiment"])
         publishing.Wish.of(plan.tracking).check(uri)
-        if file := embedded_file(str(plan.settings.storage)):
-            file.parent.mkdir(parents=True, exist_ok=True)
+        if str(plan.settings.storage) == paths.study_storage():  # one that was typed may be mistyped
+            paths.home().mkdir(parents=True, exist_ok=True)
         foreign.check_stores(plan.application.config.hydra.launcher, self._embedded(uri))
         if self._finished_before():
             with Recording(plan, self.study, self.trials) as recording:
