@@ -13,7 +13,7 @@ pytestmark = pytest.mark.real
 
 
 def test_a_studys_best_is_tested_and_can_be_tested_again(isolated_home: Path) -> None:
-    study = ["hydra.sweeper.n_trials=2", "hydra.launcher.workers=1", "trainer.max_epochs=1"]
+    study = ["hydra.sweeper.n_trials=2", "hydra.launcher.workers=1", "trainer.max_epochs=1", "threads=1"]
     swept = run(isolated_home, "sweep", "digits", *study)
     assert swept.returncode == 0, swept.stderr
     (pictures,) = isolated_home.glob("multirun/digits/*/pictures")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqsweep import paths
+from seqsweep.cli.frozen import FrozenConf
 from seqsweep.errors import without_password
 from seqsweep.reporting.leaderboard import leaderboard, print_leaderboard
 
@@ -76,10 +77,12 @@ def train_command(hydra: Any, overrides: Sequence[str], threads: int | None = No
 
 
 def config_dir(hydra: Any) -> list[str]:
-    """``--config-dir DIR`` if the configuration came from one."""
+    """``--config-dir DIR`` if the configuration came from one, or from the copy of one."""
     for source in hydra.runtime.config_sources:
         if source.provider == "command-line":
-            return ["--config-dir", str(source.path)]
+            place = Path(source.path)  # a study's copy is in STUDY/.seqsweep/conf/NUMBER
+            study = place.parents[2] if len(place.parents) > 2 else place
+            return ["--config-dir", str(FrozenConf(study).origin(place))]
     return []
 
 

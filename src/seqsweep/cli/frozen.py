@@ -125,6 +125,13 @@ class FrozenConf:
                     found.append(str(file))
         return found
 
+    def origin(self, folder: Path) -> Path:
+        """What `folder` is the copy of; itself if it is none of ours."""
+        for source in self._sources() if self.exists and folder.parent == self.folder else ():
+            if source.copy == folder.name:
+                return Path(source.path.partition("://")[2])
+        return folder
+
     def _held(self) -> list[_Source]:
         return [
             replace(source, path=f"file://{self.folder / source.copy}") if source.copy else source

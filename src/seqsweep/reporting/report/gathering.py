@@ -67,7 +67,8 @@ class StudyReport:
     folder: Path | None
     test: Mapping[str, float] = field(default_factory=dict)
     """The best trial's values on the test data, where it was tested."""
-    written: datetime = field(default_factory=lambda: datetime.now().astimezone())
+    as_of: datetime | None = None
+    """When something last happened in it."""
 
     @property
     def counts(self) -> Counter[str]:
@@ -116,6 +117,7 @@ def gather(study: optuna.Study) -> StudyReport:
         timeline=timeline.read(study, trials),
         folder=at_a_glance.folder,
         test=_numbers(study.user_attrs.get("seqsweep.test")),
+        as_of=at_a_glance.last_activity,
     )
 
 

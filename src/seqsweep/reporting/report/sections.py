@@ -35,8 +35,9 @@ def sections(report: StudyReport, drawn: list[go.Figure]) -> Iterator[str]:
     yield f"<header>{_head(report)}<nav>{links}</nav></header>\n<main>"
     for anchor, heading, inside in parts:
         yield f'<section id="{anchor}"><h2>{text(heading)}</h2>\n{inside}\n</section>'
-    written = f"Written {report.written:%Y-%m-%d %H:%M %Z} by seqsweep {__version__}."
-    yield f'</main>\n<p class="soft">{text(written)}</p>'
+    # not when it was written: of a study that is over the page stays the same to the letter
+    as_of = f"As of {report.as_of.astimezone():%Y-%m-%d %H:%M %Z}. " if report.as_of else ""
+    yield f'</main>\n<p class="soft">{text(f"{as_of}seqsweep {__version__}")}</p>'
 
 
 def text(words: object, longest: int = _LONGEST_CELL) -> str:
