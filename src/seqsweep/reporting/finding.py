@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from seqsweep import paths
 from seqsweep.checks import nearest
-from seqsweep.errors import StoreError, StudyError, first_line, without_password
+from seqsweep.errors import StoreError, StudyError, first_line
 
 if TYPE_CHECKING:
     import optuna
@@ -40,7 +40,6 @@ def open_study(name: str, storage: str | None = None) -> optuna.Study:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = storage or noted(name) or paths.study_storage()
-    shown = without_password(url)
     file = Path(url.removeprefix(_SQLITE))
     if url.startswith(_SQLITE) and not file.exists():  # Optuna would make one
         raise StoreError(
@@ -52,9 +51,9 @@ def open_study(name: str, storage: str | None = None) -> optuna.Study:
         if name in known:
             return optuna.load_study(study_name=name, storage=url)
     except Exception as error:  # SQLAlchemy's and its drivers' errors have no common base
-        raise StoreError(f"{shown}: cannot be read as a store of studies ({first_line(error)})") from error
+        raise StoreError(f"{url}: cannot be read as a store of studies ({first_line(error)})") from error
     there = ", ".join(known[-10:]) or "none yet"
-    raise StudyError(f"no study '{name}' in {shown}{nearest(name, known) or ';'} studies there: {there}")
+    raise StudyError(f"no study '{name}' in {url}{nearest(name, known) or ';'} studies there: {there}")
 
 
 def noted(name: str) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from seqsweep.errors import StoreError, first_line, without_password
+from seqsweep.errors import StoreError, first_line
 
 _SECONDS = 10
 _SQLITE_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
@@ -52,9 +52,8 @@ def check_database(uri: str, file: Path | None, experiment: str | None) -> None:
 
 def deleted(name: str, uri: str, experiment: str) -> StoreError:
     """What to say of an experiment that was deleted in the UI."""
-    place = without_password(uri)
     return StoreError(
-        f"experiment '{name}' was deleted from {place}; bring it back with `MLFLOW_TRACKING_URI={place} "
+        f"experiment '{name}' was deleted from {uri}; bring it back with `MLFLOW_TRACKING_URI={uri} "
         f"mlflow experiments restore --experiment-id {experiment}`, or record in another one with "
         "tracking.experiment=NAME"
     )
@@ -78,7 +77,7 @@ def _server(uri: str) -> Iterator[Ask]:
             yield lambda query: list(store.execute(text(query)).fetchall())
     except (SQLAlchemyError, ImportError) as error:
         reason = first_line(error)
-        raise StoreError(f"tracking store {without_password(uri)}: cannot be reached: {reason}") from None
+        raise StoreError(f"tracking store {uri}: cannot be reached: {reason}") from None
     else:
         engine.dispose()
 
@@ -96,14 +95,14 @@ def _check_schema(uri: str, ask: Ask) -> None:
     if found <= latest:
         return
     which = f"has the schema {', '.join(sorted(found))}, MLflow {metadata.version('mlflow')} has"
-    place, newest = without_password(uri), ", ".join(sorted(latest))
+    newest = ", ".join(sorted(latest))
     if found <= known.keys():
         raise StoreError(
-            f"tracking store {place} is an older MLflow's: it {which} {newest}; keep a copy of it, then "
-            f"`mlflow db upgrade {place}`"
+            f"tracking store {uri} is an older MLflow's: it {which} {newest}; keep a copy of it, then "
+            f"`mlflow db upgrade {uri}`"
         )
     raise StoreError(
-        f"tracking store {place} is another MLflow's: it {which} {newest} and does not know that one; "
+        f"tracking store {uri} is another MLflow's: it {which} {newest} and does not know that one; "
         "install the MLflow that it was last used with, or give another store"
     )
 
@@ -111,7 +110,7 @@ def _check_schema(uri: str, ask: Ask) -> None:
 def _check_experiment(uri: str, ask: Ask, experiment: str | None) -> None:
     for number, name, stage in ask("SELECT experiment_id, name, lifecycle_stage FROM experiments"):
         if name == experiment and stage != "active":
-            raise deleted(name, without_password(uri), str(number))
+            raise deleted(name, uri, str(number))
 
 
 @cache
