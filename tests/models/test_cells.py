@@ -119,7 +119,7 @@ def test_true_steps_and_states_are_those_of_a_packed_sequence(case: Case) -> Non
     packed = pack_padded_sequence(steps, lengths, batch_first=True, enforce_sorted=False)
     outputs, expected_state = theirs(packed, case.state(theirs))
     expected = pad_packed_sequence(outputs, batch_first=True)[0]
-    found, state = run_layers(ours, steps, lengths, state=case.state(ours))
+    found, state = run_layers(ours, steps, lengths, state=case.state(ours), explicit=True)
     close = {"atol": TOLERANCE[case.dtype], "rtol": TOLERANCE[case.dtype]}
     true = torch.arange(steps.shape[1]) < lengths.unsqueeze(1)
     torch.testing.assert_close(found[true], expected[true], **close)

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch.nn import functional as F
 
+from seqsweep.models.loops import GRULoop, Loop, LSTMLoop, ReluLoop, TanhLoop
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -35,6 +37,8 @@ class Cell(ABC):
 
     normalised: ClassVar[Mapping[str, int]]
     """Further parameters under layer normalisation, and the size of each in hidden sizes."""
+    loop: type[Loop] | None = None
+    """All steps as one function, if there is one; without layer normalisation and projection."""
 
     @abstractmethod
     def project(self, steps: Tensor, weights: Weights) -> Tensor:
@@ -73,6 +77,7 @@ class RNNCell(Cell):
 
     def __init__(self, nonlinearity: str) -> None:
         self._f = {"tanh": torch.tanh, "relu": torch.relu}[nonlinearity]
+        self.loop = {"tanh": TanhLoop, "relu": ReluLoop}[nonlinearity]
 
     def project(self, steps: Tensor, weights: Weights) -> Tensor:
         """W x, and b if nothing is normalised."""
@@ -104,6 +109,7 @@ class LSTMCell(Cell):
     """
 
     normalised: ClassVar[Mapping[str, int]] = {"gain_ih": 4, "gain_hh": 4, "gain_cell": 1, "bias_cell": 1}
+    loop = LSTMLoop
 
     def project(self, steps: Tensor, weights: Weights) -> Tensor:
         """W x + b."""
@@ -143,6 +149,7 @@ class GRUCell(Cell):
 
     def __init__(self, reset_after: bool = True) -> None:
         self.reset_after = reset_after
+        self.loop = GRULoop if reset_after else None
 
     def project(self, steps: Tensor, weights: Weights) -> Tensor:
         """W x + b."""
@@ -182,7 +189,7 @@ def unroll(
     lengths: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> tuple[Tensor, State]:
-    """The cell over a sequence, one step after the other.
+    """The cell over a sequence, one step after the other: by its `Loop` where it has one that will do.
 
     Args:
         cell: the rule.
@@ -193,10 +200,12 @@ def unroll(
         mask: batch x size of the hidden state, the same at every step (Gal & Ghahramani 2016).
 
     Returns:
-        outputs: batch x time x size of the hidden state.
-        state: after each sequence's last true step, where it stays from then on.
+        outputs: batch x time x size of the hidden state; beyond a sequence's length they mean nothing.
+        state: after each sequence's last true step.
 
     """
+    if cell.loop is not None and (lengths is None or len(state) == 1) and _is_plain(weights, steps):
+        return _looped(cell.loop, weights, steps, state, lengths, mask)
     running: Sequence[Tensor | None] = [None] * steps.shape[1]
     if lengths is not None:
         time = torch.arange(steps.shape[1], device=steps.device)
@@ -207,6 +216,34 @@ def unroll(
         state = after if true is None else _where(true, after, state)
         outputs.append(state[0])
     return torch.stack(outputs, dim=1), state
+
+
+def _is_plain(weights: Weights, steps: Tensor) -> bool:
+    """Whether a `Loop` knows these weights; under autocast products have another type than what they write to."""
+    known = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}
+    return weights.keys() <= known and not torch.is_autocast_enabled(steps.device.type)
+
+
+def _looped(
+    loop: type[Loop],
+    weights: Weights,
+    steps: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    mask: Tensor | None,
+) -> tuple[Tensor, State]:
+    """As `unroll`, which see."""
+    start, cell = state if len(state) == 2 else (state[0], None)
+    parts = (
+        weights[name] if name in weights else None
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    mask = None if mask is None else mask.to(steps.dtype)
+    outputs, *rest = loop.apply(steps, start, cell, *parts, mask)
+    if lengths is None:
+        return outputs, tuple(rest[: len(state)])
+    last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, outputs.shape[-1])  # batch x 1 x hidden
+    return outputs, (outputs.gather(1, last).squeeze(1),)
 
 
 def weights_of(module: nn.RNNBase, layer: int, backward: bool) -> dict[str, Tensor]:

@@ -8,8 +8,9 @@ The module holds the parameters; how they are run depends on the case:
   direction, if sequences are padded and the layer is bidirectional) over the
   module's own parameters;
 - what happens between two steps is not the kernel's (recurrent dropout, the cells
-  of an `Explicit` module), there is none (an LSTM's projection, on a CPU), or the
-  state after the last true step is wanted: the loop over the cells, `cells.unroll`.
+  of an `Explicit` module), there is none (an LSTM's projection, on a CPU), the
+  state after the last true step is wanted, or our own loop is faster than the kernel
+  (an RNN or a GRU in training, on a CPU): the loop over the cells, `cells.unroll`.
 
 Sequences are not packed. The forward direction meets the padding only after the
 last true step, where nothing is read; the backward direction runs over each
@@ -78,6 +79,7 @@ def run_layers(
             after each sequence's last true step.
 
     """
+    true_ends = lengths if explicit else None
     explicit = explicit or bool(recurrent_masks) or not _has_kernel(module, steps)
     backward_padded = module.bidirectional and lengths is not None
     watched = _watched.get()
@@ -95,7 +97,7 @@ def run_layers(
         first, before = tuple(part[rows] for part in start), steps
         if explicit:
             within = recurrent_masks[rows] if recurrent_masks else None
-            steps, end = _loop(module, layer, steps, lengths, first, masks=within)
+            steps, end = _loop(module, layer, steps, lengths, first, masks=within, true_ends=true_ends)
         else:
             steps, end = _kernel(module, layer, steps, lengths, first)
         ends.append(end)
@@ -181,9 +183,16 @@ def reverse(steps: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def _has_kernel(module: nn.RNNBase, steps: Tensor) -> bool:
-    """Whether PyTorch has a kernel for these layers on the device of `steps`."""
-    # with a projection, its own way on a CPU is a loop too: a warning, and 6 to 8 % saved
-    return not hasattr(module, "cell") and not (module.proj_size and steps.device.type == "cpu")
+    """Whether PyTorch has a kernel for these layers on the device of `steps`, and none of ours is faster."""
+    if hasattr(module, "cell"):
+        return False
+    if steps.device.type != "cpu":
+        return True
+    if module.mode == "LSTM":
+        # with a projection, its own way on a CPU is a loop too: a warning, and 6 to 8 % saved
+        return not module.proj_size
+    # for training, our loop takes 0.55 to 0.85 of a GRU's time, 0.6 to 1.0 of an RNN's (benchmarks/NOTES.md)
+    return not torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
 
 
 def _kernel(
@@ -219,15 +228,19 @@ def _loop(
     state: State,
     *,
     masks: Sequence[Tensor] | None,
+    true_ends: Tensor | None,
 ) -> tuple[Tensor, State]:
-    """One layer over batch x time x features step by step, both directions if there are two."""
+    """One layer over batch x time x features step by step, both directions if there are two.
+
+    The state is that after each sequence's last true step if `true_ends`, their lengths, are given.
+    """
     cell: Cell = getattr(module, "cell", CELLS[module.mode])
     outputs, ends = [], []
     for backward in range(1 + module.bidirectional):
         weights, first = weights_of(module, layer, bool(backward)), tuple(part[backward] for part in state)
         read = reverse(steps, lengths) if backward else steps
         mask = masks[backward] if masks else None
-        given, end = unroll(cell, weights, read, first, lengths=lengths, mask=mask)
+        given, end = unroll(cell, weights, read, first, lengths=true_ends, mask=mask)
         outputs.append(reverse(given, lengths) if backward else given)
         ends.append(tuple(part.unsqueeze(0) for part in end))
     return torch.cat(outputs, dim=-1), _stacked(ends)

@@ -198,6 +198,8 @@ class RecurrentModel(Model):
 
     def draw_masks(self, batch: SequenceBatch, generator: torch.Generator) -> RecurrentMasks | None:
         """All random draws of one training step; None if no option asks for one."""
+        if not (self.dropout or self.recurrent_dropout or self.embedding_dropout):
+            return None
         size, time = batch.inputs.shape[:2]
         layers, features = self.num_layers, self.head.in_features
         masks = RecurrentMasks()

@@ -1,0 +1,432 @@
+"""Recurrent layers as one differentiable function over all their steps, for one trial or K at once.
+
+PyTorch's kernels know no trial axis, and autograd through a loop over cells records a
+dozen small operations a step. Here the loop runs once forwards and once backwards, with the derivative
+written out, each step a handful of operations on a block that K trials share;
+`torch.func.vmap` over trials comes out as that leading axis. Steps are
+kept as K x time x batch x features, so that the products that need not wait for the state
+(of the inputs, and of all gradients with respect to weights) are one product a trial over all steps.
+
+The equations are those of `seqsweep.models.cells`, without layer normalisation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch.autograd import Function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+_tanh_backward = torch.ops.aten.tanh_backward.grad_input
+_relu_backward = torch.ops.aten.threshold_backward.grad_input
+
+
+class Loop(Function):
+    """What the loops have in common: how they are called, and how vmap's axis becomes their leading one.
+
+    Called as ``apply(steps, start, cell, weight_ih, weight_hh, bias_ih, bias_hh, mask)``; all of them
+    have a leading trial axis, or none has.
+
+    Args:
+        steps: batch x time x input.
+        start: batch x hidden, the state before the first step.
+        cell: batch x hidden, an LSTM's; None for the others.
+        weight_ih, weight_hh, bias_ih, bias_hh: as in ``torch.nn``; the biases may be None.
+        mask: batch x hidden, on what the recurrent product reads at every step; or None.
+
+    Returns:
+        outputs: batch x time x hidden.
+        last: batch x hidden, the state after the last step; of an LSTM the cell follows.
+        kept: further tensors, which the derivative needs and nobody else.
+
+    """
+
+    parts = 1
+    """How many tensors a state has."""
+
+    @classmethod
+    def forward(cls, *arguments: Any) -> tuple[Tensor, ...]:  # type: ignore[override]
+        """See the class."""
+        if arguments[0].ndim == 4:
+            return cls.run(*arguments)
+        return tuple(part[0] for part in cls.run(*_with_axis(arguments)))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        """Keep what the derivative needs."""
+        _, _, cell, weight_ih, weight_hh, bias, _, mask = inputs
+        kept = output[2 if cell is None else 3 :]
+        ctx.save_for_backward(weight_ih, weight_hh, mask, *kept)
+        ctx.mark_non_differentiable(*kept)
+        ctx.set_materialize_grads(False)
+        ctx.biased, ctx.state_size = bias is not None, 1 if cell is None else 2
+
+    @classmethod
+    def backward(cls, ctx: Any, *gradients: Any) -> Any:  # type: ignore[override]
+        """By a function of its own, so that `vmap` finds its way through it too."""
+        given = gradients[: 1 + ctx.state_size]
+        made = _Derivative.apply(cls, ctx.biased, ctx.needs_input_grad[0], *given, *ctx.saved_tensors)
+        return *made, None
+
+    @classmethod
+    def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
+        """The trial axis is the leading one."""
+        made = cls.apply(*_leading(info.batch_size, in_dims, arguments))
+        return made, (0,) * len(made)
+
+    @staticmethod
+    def run(*arguments: Any) -> tuple[Tensor, ...]:
+        """All steps forwards; arguments and results have the trial axis."""
+        raise NotImplementedError
+
+    @staticmethod
+    def differentiate(biased: bool, wanted: bool, *tensors: Any) -> tuple[Tensor | None, ...]:
+        """All steps backwards: gradients of all arguments but the mask. All have the trial axis.
+
+        Args:
+            biased: whether there are biases.
+            wanted: whether the inputs' gradient is.
+            tensors: gradients of outputs, last state and, of an LSTM, last cell, None for those that
+                nothing depends on; weight_ih, weight_hh, mask, and what `run` kept.
+
+        """
+        raise NotImplementedError
+
+
+class _Derivative(Function):
+    """`Loop.differentiate`, of which there is no derivative."""
+
+    @staticmethod
+    def forward(loop: type[Loop], biased: bool, wanted: bool, *tensors: Any) -> Any:  # type: ignore[override]
+        """The gradients, without a trial axis if the loop was called without one."""
+        if next(part for part in reversed(tensors) if part is not None).ndim == 4:
+            return loop.differentiate(biased, wanted, *tensors)
+        made = loop.differentiate(biased, wanted, *_with_axis(tensors))
+        return tuple(None if part is None else part[0] for part in made)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+        """Nothing to keep."""
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:  # type: ignore[override]
+        """There is none."""
+        raise NotImplementedError("the loops of seqsweep.models can be differentiated once only")
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], loop: Any, biased: Any, wanted: Any, *tensors: Any) -> Any:
+        """The trial axis is the leading one."""
+        tensors = tuple(_leading(info.batch_size, in_dims[3:], tensors))
+        made = _Derivative.apply(loop, biased, wanted, *tensors)
+        return made, tuple(None if part is None else 0 for part in made)
+
+
+def _leading(size: int, in_dims: tuple[int | None, ...], arguments: tuple[Any, ...]) -> list[Any]:
+    """All arguments with the trial axis in front."""
+    return [
+        None
+        if value is None
+        else value.movedim(place, 0)
+        if place is not None
+        else value.expand(size, *value.shape)
+        for place, value in zip(in_dims, arguments, strict=True)
+    ]
+
+
+def _with_axis(tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The tensors as those of one trial."""
+    return tuple(None if part is None else part.unsqueeze(0) for part in tensors)
+
+
+def _projected(steps: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Time before batch; and what the inputs contribute at all steps, K x time x batch x gates.
+
+    Args:
+        steps: K x batch x time x input.
+        weight: K x gates x input.
+        bias: K x gates.
+
+    """
+    trials, batch, time, size = steps.shape
+    steps = steps.transpose(1, 2).contiguous()
+    flat = steps.view(trials, time * batch, size)
+    turned = weight.transpose(1, 2).contiguous()
+    made = torch.bmm(flat, turned) if bias is None else torch.baddbmm(bias.unsqueeze(1), flat, turned)
+    return steps, made.view(trials, time, batch, weight.shape[1])
+
+
+def _joined(gradient: Tensor, values: Tensor) -> Tensor:
+    """Gradient of a weight from those of its products at all steps: K x gates x size.
+
+    Args:
+        gradient: K x time x batch x gates.
+        values: K x time x batch x size, what was multiplied.
+
+    """
+    return torch.bmm(gradient.flatten(1, 2).transpose(1, 2), values.flatten(1, 2))
+
+
+def _summed(gradient: Tensor) -> Tensor:
+    """Over time and batch, as a product, which is quicker: K x time x batch x gates to K x gates."""
+    flat = gradient.flatten(1, 2)
+    return torch.bmm(flat.new_ones(1, 1, 1).expand(len(flat), 1, flat.shape[1]), flat).squeeze(1)
+
+
+def _twice(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradient of each of two biases that are added; not one tensor, since it may be scaled in place."""
+    return gradient, gradient.clone()
+
+
+def _to_steps(gradient: Tensor, weight: Tensor) -> Tensor:
+    """Gradient of the inputs, K x batch x time x input, from that of their products."""
+    flat = torch.bmm(gradient.flatten(1, 2), weight)
+    return flat.view(*gradient.shape[:3], -1).transpose(1, 2)
+
+
+def _slices(values: Tensor, size: int, count: int) -> list[tuple[Tensor, ...]]:
+    """Each gate's steps: `values`, K x time x batch x (count * size), as K x batch x size by gate and time."""
+    return [part.unbind(1) for part in values.split(size, dim=-1)[:count]]
+
+
+class RNNLoop(Loop):
+    """`cells.RNNCell`; see `Loop`."""
+
+    function: ClassVar[Callable[[Tensor], Tensor]]
+    derivative: ClassVar[Callable[..., Tensor]]
+
+    @classmethod
+    def run(cls, *arguments: Any) -> tuple[Tensor, ...]:
+        """Kept are the inputs by time and all states."""
+        steps, start, _, weight_ih, weight_hh, bias_ih, bias_hh, mask = arguments
+        bias = None if bias_ih is None else bias_ih + bias_hh
+        steps, sums = _projected(steps, weight_ih, bias)
+        trials, time, batch, size = sums.shape
+        states = sums.new_empty(trials, time + 1, batch, size)
+        states[:, 0] = start
+        turned = weight_hh.transpose(1, 2).contiguous()
+        places = zip(states[:, :-1].unbind(1), states[:, 1:].unbind(1), sums.unbind(1), strict=True)
+        for hidden, after, step in places:
+            torch.baddbmm(step, hidden if mask is None else hidden * mask, turned, out=after)
+            cls.function(after)
+        return states[:, 1:].transpose(1, 2), states[:, -1], steps, states
+
+    @classmethod
+    def differentiate(cls, biased: bool, wanted: bool, *tensors: Any) -> tuple[Tensor | None, ...]:
+        """See `Loop.differentiate`."""
+        to_outputs, to_last, weight_ih, weight_hh, mask, steps, states = tensors
+        found = torch.empty_like(states[:, 1:])
+        to_state = torch.zeros_like(states[:, 0]) if to_last is None else to_last.clone()
+        given = [None] * found.shape[1] if to_outputs is None else to_outputs.unbind(2)
+        for out, after, to_sum in reversed(
+            list(zip(given, states[:, 1:].unbind(1), found.unbind(1), strict=True))
+        ):
+            if out is not None:
+                to_state += out
+            cls.derivative(to_state, after, to_sum)
+            torch.bmm(to_sum, weight_hh, out=to_state)
+            if mask is not None:
+                to_state.mul_(mask)
+        read = states[:, :-1] if mask is None else states[:, :-1] * mask.unsqueeze(1)
+        to_bias = _twice(_summed(found)) if biased else (None, None)
+        to_steps = _to_steps(found, weight_ih) if wanted else None
+        return to_steps, to_state, None, _joined(found, steps), _joined(found, read), *to_bias
+
+
+class TanhLoop(RNNLoop):
+    """With tanh."""
+
+    function = torch.tanh_
+
+    @staticmethod
+    def derivative(gradient: Tensor, after: Tensor, out: Tensor) -> Tensor:
+        """Of the sum, from that of the state."""
+        return _tanh_backward(gradient, after, grad_input=out)
+
+
+class ReluLoop(RNNLoop):
+    """With relu."""
+
+    function = torch.relu_
+
+    @staticmethod
+    def derivative(gradient: Tensor, after: Tensor, out: Tensor) -> Tensor:
+        """Of the sum, from that of the state."""
+        return _relu_backward(gradient, after, 0, grad_input=out)
+
+
+class GRULoop(Loop):
+    """`cells.GRUCell` with the reset after the product; see `Loop`."""
+
+    @staticmethod
+    def run(*arguments: Any) -> tuple[Tensor, ...]:
+        """Kept are: inputs by time, gates (r, z, n), the candidate's recurrent product, all states."""
+        steps, start, _, weight_ih, weight_hh, bias_ih, bias_hh, mask = arguments
+        size = start.shape[-1]
+        before = bias_ih
+        if bias_hh is not None:  # of r and z the recurrent bias is as good as the input's
+            before = bias_ih.clone()
+            before[:, : 2 * size] += bias_hh[:, : 2 * size]
+        steps, gates = _projected(steps, weight_ih, before)
+        trials, time, batch, _ = gates.shape
+        states = gates.new_empty(trials, time + 1, batch, size)
+        states[:, 0] = start
+        candidates = gates.new_empty(trials, time, batch, size)
+        product = gates.new_empty(trials, batch, 3 * size)
+        of_gates, of_candidate = product[..., : 2 * size], product[..., 2 * size :]
+        turned = weight_hh.transpose(1, 2).contiguous()
+        bias = None if bias_hh is None else bias_hh[:, None, 2 * size :]
+        for hidden, after, rz, r, z, n, candidate in zip(
+            states[:, :-1].unbind(1),
+            states[:, 1:].unbind(1),
+            gates[..., : 2 * size].unbind(1),
+            *_slices(gates, size, 3),
+            candidates.unbind(1),
+            strict=True,
+        ):
+            torch.bmm(hidden if mask is None else hidden * mask, turned, out=product)
+            rz.add_(of_gates).sigmoid_()
+            if bias is None:
+                candidate.copy_(of_candidate)
+            else:
+                torch.add(of_candidate, bias, out=candidate)
+            n.addcmul_(r, candidate).tanh_()
+            torch.lerp(n, hidden, z, out=after)
+        return states[:, 1:].transpose(1, 2), states[:, -1], steps, gates, candidates, states
+
+    @staticmethod
+    def differentiate(biased: bool, wanted: bool, *tensors: Any) -> tuple[Tensor | None, ...]:
+        """See `Loop.differentiate`."""
+        to_outputs, to_last, weight_ih, weight_hh, mask, steps, gates, candidates, states = tensors
+        trials, time, batch, size = candidates.shape
+        # n of the inputs, then r, z, n of the state: the last three are what weight_hh saw
+        found = gates.new_empty(trials, time, batch, 4 * size)
+        to_state = torch.zeros_like(states[:, 0]) if to_last is None else to_last.clone()
+        scratch, through = torch.empty_like(to_state), torch.empty_like(to_state)
+        given = [None] * time if to_outputs is None else to_outputs.unbind(2)
+        places = zip(
+            given,
+            states[:, :-1].unbind(1),
+            *_slices(gates, size, 3),
+            candidates.unbind(1),
+            *_slices(found, size, 4),
+            found[..., size:].unbind(1),
+            strict=True,
+        )
+        for out, hidden, r, z, n, candidate, to_n, to_r, to_z, to_candidate, to_product in reversed(
+            list(places)
+        ):
+            if out is not None:
+                to_state += out
+            torch.sub(hidden, n, out=scratch).mul_(to_state)
+            _sigmoid_backward(scratch, z, grad_input=to_z)
+            torch.mul(to_state, z, out=through)
+            torch.sub(to_state, through, out=scratch)
+            _tanh_backward(scratch, n, grad_input=to_n)
+            torch.mul(to_n, candidate, out=scratch)
+            _sigmoid_backward(scratch, r, grad_input=to_r)
+            torch.mul(to_n, r, out=to_candidate)
+            if mask is None:
+                torch.baddbmm(through, to_product, weight_hh, out=to_state)
+            else:
+                torch.bmm(to_product, weight_hh, out=to_state)
+                to_state.mul_(mask).add_(through)
+        read = states[:, :-1] if mask is None else states[:, :-1] * mask.unsqueeze(1)
+        of_inputs = found[..., size : 3 * size], found[..., :size]
+        to_ih = torch.cat([_joined(part, steps) for part in of_inputs], dim=1)
+        to_hh = _joined(found[..., size:], read)
+        to_bias_ih = to_bias_hh = to_steps = None
+        if biased:
+            sums = _summed(found)
+            to_bias_ih, to_bias_hh = (
+                torch.cat([sums[:, size : 3 * size], sums[:, :size]], dim=1),
+                sums[:, size:],
+            )
+        if wanted:
+            to_steps = _to_steps(of_inputs[0], weight_ih[:, : 2 * size])
+            to_steps = to_steps + _to_steps(of_inputs[1], weight_ih[:, 2 * size :])
+        return to_steps, to_state, None, to_ih, to_hh, to_bias_ih, to_bias_hh
+
+
+class LSTMLoop(Loop):
+    """`cells.LSTMCell` without a projection; see `Loop`."""
+
+    @staticmethod
+    def run(*arguments: Any) -> tuple[Tensor, ...]:
+        """Kept are: inputs by time, gates (i, f, g, o), the cells' tanh, all states, all cells."""
+        steps, start, cell, weight_ih, weight_hh, bias_ih, bias_hh, mask = arguments
+        bias = None if bias_ih is None else bias_ih + bias_hh
+        steps, gates = _projected(steps, weight_ih, bias)
+        trials, time, batch, _ = gates.shape
+        size = start.shape[-1]
+        states, cells = (gates.new_empty(trials, time + 1, batch, size) for _ in range(2))
+        states[:, 0], cells[:, 0] = start, cell
+        read = gates.new_empty(trials, time, batch, size)
+        turned = weight_hh.transpose(1, 2).contiguous()
+        product = gates.new_empty(trials, batch, 4 * size)
+        places = zip(
+            states[:, :-1].unbind(1),
+            states[:, 1:].unbind(1),
+            cells[:, :-1].unbind(1),
+            cells[:, 1:].unbind(1),
+            gates.unbind(1),
+            gates[..., : 2 * size].unbind(1),
+            *_slices(gates, size, 4),
+            read.unbind(1),
+            strict=True,
+        )
+        for hidden, after, before, now, all_four, i_f, i, f, g, o, seen in places:
+            torch.bmm(hidden if mask is None else hidden * mask, turned, out=product)
+            all_four.add_(product)
+            i_f.sigmoid_()
+            g.tanh_()
+            o.sigmoid_()
+            torch.mul(f, before, out=now).addcmul_(i, g)
+            torch.tanh(now, out=seen)
+            torch.mul(o, seen, out=after)
+        outputs = states[:, 1:].transpose(1, 2)
+        return outputs, states[:, -1], cells[:, -1], steps, gates, read, states, cells
+
+    @staticmethod
+    def differentiate(biased: bool, wanted: bool, *tensors: Any) -> tuple[Tensor | None, ...]:
+        """See `Loop.differentiate`."""
+        to_outputs, to_last, to_last_cell, weight_ih, weight_hh, mask, *kept = tensors
+        steps, gates, read, states, cells = kept
+        trials, time, batch, size = read.shape
+        found = torch.empty_like(gates)
+        to_state = torch.zeros_like(states[:, 0]) if to_last is None else to_last.clone()
+        to_cell = torch.zeros_like(to_state) if to_last_cell is None else to_last_cell.clone()
+        scratch = torch.empty_like(to_state)
+        given = [None] * time if to_outputs is None else to_outputs.unbind(2)
+        places = zip(
+            given,
+            cells[:, :-1].unbind(1),
+            *_slices(gates, size, 4),
+            read.unbind(1),
+            *_slices(found, size, 4),
+            found.unbind(1),
+            strict=True,
+        )
+        for out, before, i, f, g, o, seen, to_i, to_f, to_g, to_o, to_sum in reversed(list(places)):
+            if out is not None:
+                to_state += out
+            _sigmoid_backward(torch.mul(to_state, seen, out=scratch), o, grad_input=to_o)
+            to_state.mul_(o)
+            to_cell += _tanh_backward(to_state, seen, grad_input=scratch)
+            _sigmoid_backward(torch.mul(to_cell, g, out=scratch), i, grad_input=to_i)
+            _tanh_backward(torch.mul(to_cell, i, out=scratch), g, grad_input=to_g)
+            _sigmoid_backward(torch.mul(to_cell, before, out=scratch), f, grad_input=to_f)
+            to_cell.mul_(f)
+            torch.bmm(to_sum, weight_hh, out=to_state)
+            if mask is not None:
+                to_state.mul_(mask)
+        earlier = states[:, :-1] if mask is None else states[:, :-1] * mask.unsqueeze(1)
+        to_bias = _twice(_summed(found)) if biased else (None, None)
+        to_steps = _to_steps(found, weight_ih) if wanted else None
+        to_ih, to_hh = _joined(found, steps), _joined(found, earlier)
+        return to_steps, to_state, to_cell, to_ih, to_hh, *to_bias
