@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch.nn import functional as F
@@ -205,7 +205,11 @@ def unroll(
 
     """
     if cell.loop is not None and (lengths is None or len(state) == 1) and _is_plain(weights, steps):
-        return _looped(cell.loop, weights, steps, state, lengths, mask)
+        made, end = _looped(cell, weights, steps, state, mask)
+        if lengths is None:
+            return made, end
+        last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, made.shape[-1])  # batch x 1 x hidden
+        return made, (made.gather(1, last).squeeze(1),)
     running: Sequence[Tensor | None] = [None] * steps.shape[1]
     if lengths is not None:
         time = torch.arange(steps.shape[1], device=steps.device)
@@ -219,31 +223,21 @@ def unroll(
 
 
 def _is_plain(weights: Weights, steps: Tensor) -> bool:
-    """Whether a `Loop` knows these weights; under autocast products have another type than what they write to."""
+    """Whether a `Loop` knows these weights; it knows nothing of autocast, under which types change."""
     known = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}
     return weights.keys() <= known and not torch.is_autocast_enabled(steps.device.type)
 
 
 def _looped(
-    loop: type[Loop],
-    weights: Weights,
-    steps: Tensor,
-    state: State,
-    lengths: Tensor | None,
-    mask: Tensor | None,
-) -> tuple[Tensor, State]:
-    """As `unroll`, which see."""
-    start, cell = state if len(state) == 2 else (state[0], None)
-    parts = (
-        weights[name] if name in weights else None
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    )
+    cell: Cell, weights: Weights, steps: Tensor, state: State, mask: Tensor | None
+) -> tuple[Any, ...]:
+    """The outputs, and the state after the last step, by the cell's loop."""
+    assert cell.loop is not None
+    start, carried = state if len(state) == 2 else (state[0], None)
+    parts = (weights.get(name) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     mask = None if mask is None else mask.to(steps.dtype)
-    outputs, *rest = loop.apply(steps, start, cell, *parts, mask)
-    if lengths is None:
-        return outputs, tuple(rest[: len(state)])
-    last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, outputs.shape[-1])  # batch x 1 x hidden
-    return outputs, (outputs.gather(1, last).squeeze(1),)
+    outputs, *rest = cell.loop.apply(steps, start, carried, *parts, mask)  # type: ignore[no-untyped-call]
+    return outputs, tuple(rest[: len(state)])
 
 
 def weights_of(module: nn.RNNBase, layer: int, backward: bool) -> dict[str, Tensor]:

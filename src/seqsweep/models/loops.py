@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
-_tanh_backward = torch.ops.aten.tanh_backward.grad_input
-_relu_backward = torch.ops.aten.threshold_backward.grad_input
+_sigmoid_backward: Any = torch.ops.aten.sigmoid_backward.grad_input
+_tanh_backward: Any = torch.ops.aten.tanh_backward.grad_input
+_relu_backward: Any = torch.ops.aten.threshold_backward.grad_input
 
 
 class Loop(Function):
@@ -51,7 +51,7 @@ class Loop(Function):
     """How many tensors a state has."""
 
     @classmethod
-    def forward(cls, *arguments: Any) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def forward(cls, *arguments: Any) -> tuple[Tensor, ...]:
         """See the class."""
         if arguments[0].ndim == 4:
             return cls.run(*arguments)
@@ -68,16 +68,16 @@ class Loop(Function):
         ctx.biased, ctx.state_size = bias is not None, 1 if cell is None else 2
 
     @classmethod
-    def backward(cls, ctx: Any, *gradients: Any) -> Any:  # type: ignore[override]
+    def backward(cls, ctx: Any, *gradients: Any) -> Any:
         """By a function of its own, so that `vmap` finds its way through it too."""
         given = gradients[: 1 + ctx.state_size]
-        made = _Derivative.apply(cls, ctx.biased, ctx.needs_input_grad[0], *given, *ctx.saved_tensors)
+        made = _Derivative.apply(cls, ctx.biased, ctx.needs_input_grad[0], *given, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
         return *made, None
 
     @classmethod
     def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
         """The trial axis is the leading one."""
-        made = cls.apply(*_leading(info.batch_size, in_dims, arguments))
+        made = cls.apply(*_leading(info.batch_size, in_dims, arguments))  # type: ignore[no-untyped-call]
         return made, (0,) * len(made)
 
     @staticmethod
@@ -103,7 +103,7 @@ class _Derivative(Function):
     """`Loop.differentiate`, of which there is no derivative."""
 
     @staticmethod
-    def forward(loop: type[Loop], biased: bool, wanted: bool, *tensors: Any) -> Any:  # type: ignore[override]
+    def forward(loop: type[Loop], biased: bool, wanted: bool, *tensors: Any) -> Any:
         """The gradients, without a trial axis if the loop was called without one."""
         if next(part for part in reversed(tensors) if part is not None).ndim == 4:
             return loop.differentiate(biased, wanted, *tensors)
@@ -115,7 +115,7 @@ class _Derivative(Function):
         """Nothing to keep."""
 
     @staticmethod
-    def backward(ctx: Any, *_: Any) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, *_: Any) -> Any:
         """There is none."""
         raise NotImplementedError("the loops of seqsweep.models can be differentiated once only")
 
@@ -123,7 +123,7 @@ class _Derivative(Function):
     def vmap(info: Any, in_dims: tuple[Any, ...], loop: Any, biased: Any, wanted: Any, *tensors: Any) -> Any:
         """The trial axis is the leading one."""
         tensors = tuple(_leading(info.batch_size, in_dims[3:], tensors))
-        made = _Derivative.apply(loop, biased, wanted, *tensors)
+        made = _Derivative.apply(loop, biased, wanted, *tensors)  # type: ignore[no-untyped-call]
         return made, tuple(None if part is None else 0 for part in made)
 
 
@@ -190,8 +190,8 @@ def _to_steps(gradient: Tensor, weight: Tensor) -> Tensor:
 
 
 def _slices(values: Tensor, size: int, count: int) -> list[tuple[Tensor, ...]]:
-    """Each gate's steps: `values`, K x time x batch x (count * size), as K x batch x size by gate and time."""
-    return [part.unbind(1) for part in values.split(size, dim=-1)[:count]]
+    """The first gates of `values`, K x time x batch x (gates * size), each as K x batch x size a step."""
+    return [part.unbind(1) for part in torch.split(values, size, dim=-1)[:count]]
 
 
 class RNNLoop(Loop):
@@ -246,7 +246,8 @@ class TanhLoop(RNNLoop):
     @staticmethod
     def derivative(gradient: Tensor, after: Tensor, out: Tensor) -> Tensor:
         """Of the sum, from that of the state."""
-        return _tanh_backward(gradient, after, grad_input=out)
+        made: Tensor = _tanh_backward(gradient, after, grad_input=out)
+        return made
 
 
 class ReluLoop(RNNLoop):
@@ -257,7 +258,8 @@ class ReluLoop(RNNLoop):
     @staticmethod
     def derivative(gradient: Tensor, after: Tensor, out: Tensor) -> Tensor:
         """Of the sum, from that of the state."""
-        return _relu_backward(gradient, after, 0, grad_input=out)
+        made: Tensor = _relu_backward(gradient, after, 0, grad_input=out)
+        return made
 
 
 class GRULoop(Loop):
@@ -397,7 +399,7 @@ class LSTMLoop(Loop):
         """See `Loop.differentiate`."""
         to_outputs, to_last, to_last_cell, weight_ih, weight_hh, mask, *kept = tensors
         steps, gates, read, states, cells = kept
-        trials, time, batch, size = read.shape
+        time, size = read.shape[1], read.shape[-1]
         found = torch.empty_like(gates)
         to_state = torch.zeros_like(states[:, 0]) if to_last is None else to_last.clone()
         to_cell = torch.zeros_like(to_state) if to_last_cell is None else to_last_cell.clone()
