@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from seqsweep import paths, training
 from seqsweep.training import folder
-from seqsweep.training.running import _learnt
+from seqsweep.training.record import learnt
 
 
 def leave(directory: Path, *overrides: str) -> Path:
@@ -22,6 +22,6 @@ def leave(directory: Path, *overrides: str) -> Path:
     config: Any = OmegaConf.to_container(node, resolve=True)
     built = training.build(config)
     folder.write_config(directory, config)
-    folder.write_data(directory, _learnt(built))
+    folder.write_data(directory, learnt(built))
     torch.save({"state_dict": built.task.state_dict(), "global_step": 1}, directory / folder.BEST)
     return directory

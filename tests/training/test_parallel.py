@@ -129,6 +129,7 @@ def test_two_processes_reach_what_one_reaches(tmp_path: Path, options: dict[str,
     for name in one:
         assert two[name] == pytest.approx(one[name], abs=1e-5), name
     assert by_two.tags["seqsweep.device"] == "2 x cpu"
+    assert by_two.tags["seqsweep.steps"] == "Lightning's own, since several processes share its batches"
     assert not distributed.is_initialized()
     assert [path.name for path in (tmp_path / "two" / ".seqsweep").iterdir()] == ["began", "outcome.json"]
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == [

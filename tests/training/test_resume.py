@@ -161,8 +161,8 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, steps: int) -> None:
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "cosine": {"scheduler": SCHEDULERS["cosine"]},
-    "one_cycle": {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "_partial_": True, "max_lr": 0.02},
-    "warm_up": {"_target_": "seqsweep.tasks.WarmUp", "_partial_": True},
+    "one_cycle": {"scheduler": SCHEDULERS["one_cycle"]},
+    "warm_up": {"scheduler": SCHEDULERS["warm_up"]},
     "plateau": {"scheduler": SCHEDULERS["plateau"]},
     "accumulating": {"trainer__accumulate_grad_batches": 3, "trainer__log_every_n_steps": 1},
     "shortened": {"trainer__limit_train_batches": 5},

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ def run(built: Built) -> float | None:
 
     hydra = HydraConfig.get()
     directory = Path(hydra.runtime.output_dir)
-    goal = training.Goal.of(built.task)
+    goal = replace(training.Goal.of(built.task), binding=False)
     name = f"{hydra.runtime.choices.get('model')} {hydra.runtime.choices.get('data')}"
     if isinstance(built.data, SequenceData):
         print(f"data    {built.data.summary()}", flush=True)

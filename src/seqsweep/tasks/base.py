@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import nn
 from torch.func import functional_call
-from torch.nn.utils import clip_grad_norm_, get_total_norm
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from seqsweep.errors import ConfigError
@@ -83,8 +83,9 @@ class Task(LightningModule):
         """What training takes from batch to batch, without a gradient: tensors, or a tuple of them."""
         self.record: dict[str, Any] = {}
         """Plain data that checkpoints carry under ``seqsweep``: the configuration and the DataSpec."""
-        self._optimizer = optimizer
-        self._scheduler = scheduler
+        self._held: tuple[Tensors, Tensors] | None = None
+        self.optimizer_factory = optimizer
+        self.scheduler_factory = scheduler
         self._parts = nn.ModuleDict()
         self.tested: dict[str, Any] = {}
         """The `kept` measures of the last test."""
@@ -113,6 +114,10 @@ class Task(LightningModule):
         """All random draws of one training step, from the trial's own generator."""
         return self.model.draw_masks(batch, self.own_generator())
 
+    def state_for(self, batch: Batch, batch_idx: int, kept: Any) -> Any:
+        """What a batch of training begins with: made of what the one before left, or None for nothing."""
+        return None
+
     def own_generator(self) -> torch.Generator:
         """`generator`; where nobody set one, one that follows `torch.manual_seed`."""
         if self.generator is None:
@@ -122,7 +127,8 @@ class Task(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step: draw, then the pure loss, weighted if the batch is a part of one."""
-        loss, _, _ = self.loss(*self.tensors(), batch, None, self.draw_masks(batch))
+        state = self.state_for(batch, batch_idx, self.carried)
+        loss, self.carried, _ = self.loss(*self.tensors(), batch, state, self.draw_masks(batch))
         return loss if batch.weight == 1.0 else loss * batch.weight
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -131,16 +137,25 @@ class Task(LightningModule):
 
     def tensors(self) -> tuple[Tensors, Tensors]:
         """The model's parameters and buffers by name, as `loss` takes them."""
-        return dict(self.model.named_parameters()), dict(self.model.named_buffers())
+        return self._held or (dict(self.model.named_parameters()), dict(self.model.named_buffers()))
+
+    def on_fit_start(self) -> None:
+        """Look the tensors up once: a fit changes what is in them, not which they are."""
+        self._held = None
+        self._held = self.tensors()
+
+    def on_fit_end(self) -> None:
+        """Look them up anew from now on."""
+        self._held = None
 
     def configure_optimizers(self) -> Any:
         """The optimiser and, if there is one, the schedule, in Lightning's form."""
-        optimizer = self._optimizer(self.model.parameters())
-        if self._scheduler is None:
+        optimizer = self.optimizer_factory(self.model.parameters())
+        if self.scheduler_factory is None:
             return optimizer
-        by_step = takes_steps(self._scheduler)
+        by_step = takes_steps(self.scheduler_factory)
         steps = int(self.trainer.estimated_stepping_batches) if by_step else 0
-        made = make_schedule(self._scheduler, optimizer, steps)
+        made = make_schedule(self.scheduler_factory, optimizer, steps)
         schedule: dict[str, Any] = {"scheduler": made, "interval": "step" if by_step else "epoch"}
         if isinstance(schedule["scheduler"], ReduceLROnPlateau):
             schedule["monitor"] = "val/loss"
@@ -155,16 +170,23 @@ class Task(LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip the gradients as the trainer is set to, and keep the norm that they had."""
+        trainer = self._trainer  # None where a step is tried out alone
+        scaler = getattr(trainer.precision_plugin, "scaler", None) if trainer else None
+        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            scaler.unscale_(optimizer)  # a fused optimiser would do so itself, after the clipping
+        parameters = list(self._held[0].values() if self._held else self.parameters())
         if gradient_clip_val is not None and gradient_clip_algorithm in (None, "norm"):
             # the norm comes with it, so that it costs nothing more
-            self.gradient_norm = clip_grad_norm_(self.parameters(), gradient_clip_val)
+            self.gradient_norm = clip_grad_norm_(parameters, gradient_clip_val)
             return
-        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
-        self.gradient_norm = get_total_norm(gradients)
-        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        self.gradient_norm = get_total_norm([each.grad for each in parameters if each.grad is not None])
+        if gradient_clip_val is not None:
+            clip_grad_value_(parameters, gradient_clip_val)
 
     def call(self, params: Tensors, buffers: Tensors, *args: Any, **options: Any) -> Any:
         """The model as a pure function of its parameters and buffers."""
+        if self._held and params is self._held[0] and buffers is self._held[1]:
+            return self.model(*args, **options)  # the same, since these are the model's own
         return functional_call(self.model, (params, buffers), args, options)
 
     @abstractmethod
@@ -200,11 +222,11 @@ class Task(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation measures and begin again."""
-        self._log_measures("val")
+        self.log_dict(self.results("val"))
 
     def on_test_epoch_end(self) -> None:
         """Log the test measures and begin again."""
-        self._log_measures("test")
+        self.log_dict(self.results("test"))
 
     def _measures(self, part: str) -> Mapping[str, Any]:
         """The measures of a part, on this device; made when they are first needed."""
@@ -212,11 +234,15 @@ class Task(LightningModule):
             self._parts[part] = nn.ModuleDict(self.make_measures()).to(self.device)
         return self._parts[part]  # type: ignore[return-value]
 
-    def _log_measures(self, part: str) -> None:
+    def results(self, part: str) -> dict[str, Tensor]:
+        """The measures of what was taken in of a part, ``val`` or ``test``, by the names they are logged by.
+
+        The next measuring begins anew.
+        """
         measures = self._measures(part)
-        logged = [name for name in measures if name not in self.kept]
-        self.log_dict({f"{part}/{name}": measures[name].compute() for name in logged})
+        made = {f"{part}/{name}": measures[name].compute() for name in measures if name not in self.kept}
         if part == "test":
             self.tested = {name: measures[name].compute() for name in self.kept}
         for measure in measures.values():
             measure.reset()
+        return made

@@ -101,20 +101,23 @@ class LanguageModelling(Task):
         )
         return loss, state, logits
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step, from where the step before ended."""
-        state = self._state_for(batch, batch_idx, self.carried)
-        loss, self.carried, _ = self.loss(*self.tensors(), batch, state, self.draw_masks(batch))
-        return loss if batch.weight == 1.0 else loss * batch.weight
+    def state_for(self, batch: Batch, batch_idx: int, kept: Any) -> Any:
+        """The state that the batch's rows begin with: what was kept, or zeros."""
+        if not self.carry_state:
+            return None
+        if batch_idx == 0 or kept is None:
+            return self.model.start(len(batch))
+        # A text's rest goes on where the last of its streams ended.
+        return _of_each(kept, lambda part: part[:, -len(batch) :].to(batch.inputs.device))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Take a batch into the validation measures."""
-        self._tested = self._state_for(batch, batch_idx, self._tested)
+        self._tested = self.state_for(batch, batch_idx, self._tested)
         super().validation_step(batch, batch_idx)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Take a batch into the test measures."""
-        self._tested = self._state_for(batch, batch_idx, self._tested)
+        self._tested = self.state_for(batch, batch_idx, self._tested)
         super().test_step(batch, batch_idx)
         if batch_idx == 0:
             self._prompts = batch
@@ -163,15 +166,6 @@ class LanguageModelling(Task):
             generator=self.own_generator(),
             never=[self.spec.padding_index, *([names.index(UNKNOWN)] if UNKNOWN in names else [])],
         ).tolist()
-
-    def _state_for(self, batch: Batch, batch_idx: int, kept: Any) -> Any:
-        """The state that the batch's rows begin with: what was kept, or zeros."""
-        if not self.carry_state:
-            return None
-        if batch_idx == 0 or kept is None:
-            return self.model.start(len(batch))
-        # A text's rest goes on where the last of its streams ended.
-        return _of_each(kept, lambda part: part[:, -len(batch) :].to(batch.inputs.device))
 
 
 class Perplexity(Mean):

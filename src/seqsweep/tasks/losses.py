@@ -36,9 +36,11 @@ def cross_entropy(
         smoothing: share of the target that goes to all classes evenly (Szegedy et al. 2016).
 
     """
-    flat = targets.flatten()
+    rows, flat = logits.flatten(0, -2), targets.flatten()
+    if weights is None:  # then PyTorch's own mean is this one
+        return F.cross_entropy(rows, flat, label_smoothing=smoothing, ignore_index=IGNORED)
     losses = F.cross_entropy(
-        logits.flatten(0, -2),
+        rows,
         flat,
         weight=weights,
         label_smoothing=smoothing,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -46,8 +44,9 @@ class Mean(Metric):
 class AUROC(MulticlassAUROC):
     """The mean over classes of the area under the ROC curve, of each class against the others.
 
-    Classes without examples, or without others, are left out; not-a-number if that leaves none.
-    (torchmetrics takes their area for 0, and warns.)
+    The area is the share of the pairs (example, other) that the class's probability puts in order, a tie
+    counting half (Mann & Whitney 1947). Classes without examples, or without others, are left out;
+    not-a-number if that leaves none. (torchmetrics takes their area for 0, and warns.)
     """
 
     def __init__(self, classes: int) -> None:
@@ -55,9 +54,13 @@ class AUROC(MulticlassAUROC):
 
     def compute(self) -> Tensor:  # type: ignore[override]
         """The area so far."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            areas: Tensor = super().compute()
-        targets = dim_zero_cat(self.target)
-        counts = torch.bincount(targets, minlength=len(areas))
-        return areas[(counts > 0) & (counts < len(targets))].mean()
+        probabilities, targets = dim_zero_cat(self.preds), dim_zero_cat(self.target)
+        of_class = [(column, targets == label) for label, column in enumerate(probabilities.T)]
+        return torch.stack([_in_order(column[own], column[~own]) for column, own in of_class]).nanmean()
+
+
+def _in_order(high: Tensor, low: Tensor) -> Tensor:
+    """The share of the pairs of a `high` with a `low` one that are in order; not-a-number without pairs."""
+    low = low.sort().values
+    below, not_above = (torch.searchsorted(low, high, right=ties).sum() for ties in (False, True))
+    return (below + not_above) / (2 * len(high) * len(low))

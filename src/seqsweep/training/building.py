@@ -115,6 +115,8 @@ def _check(config: Mapping[str, Any]) -> int:
     for name, check in OPTIMIZER_NUMBERS.items():
         if name in config["optimizer"]:
             check(f"optimizer.{name}", config["optimizer"][name])
+    if config["optimizer"].get("fused") is not None:
+        boolean("optimizer.fused", config["optimizer"]["fused"])
     keep = (config.get("tracking") or {}).get("keep_checkpoints", "best")
     checks.one_of("tracking.keep_checkpoints", keep, KEEP)
     return seed

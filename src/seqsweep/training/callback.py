@@ -12,9 +12,9 @@ from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import Callback
 
 from seqsweep.errors import ConfigError
-from seqsweep.protocol import Interrupted, Outcome, Pruned
+from seqsweep.protocol import Interrupted, Outcome
 from seqsweep.training import folder, seeding
-from seqsweep.training.outcomes import NotANumber
+from seqsweep.training.epochs import EpochLoop, why_not
 from seqsweep.training.parallel import Place
 from seqsweep.training.progress import Progress
 
@@ -41,9 +41,9 @@ class TrialCallback(Callback):
     An epoch ends with its validation; the metrics are recorded then. When the
     learning-rate schedule has been stepped too, at the turn to the next epoch or
     at the end of the fit, the checkpoint is written, and only then the value is
-    reported. Within an epoch a checkpoint is written every `checkpoint_seconds`,
-    and before the run is left because it is interrupted. A run that is killed at
-    any moment goes on from the last checkpoint as if nothing had happened.
+    reported. Where no report binds, and within an epoch, one is written every
+    `checkpoint_seconds`, and before the run is left because it is interrupted. A run
+    that is killed at any moment goes on from the last one as if nothing had happened.
 
     Of several processes that train together each has such a callback, and all are
     at the same place; the context is asked by the first, and the others follow.
@@ -90,8 +90,7 @@ class TrialCallback(Callback):
         self._shared = 0
         self._validated = False
         self._improved = False
-        self._unsaved = False
-        self._recorded = 0
+        self._turning = False
         self._stepped = 0
         self._started = 0.0
         self._saved = 0.0
@@ -104,7 +103,6 @@ class TrialCallback(Callback):
             "progress": self.progress.state_dict() | {"seconds": self._elapsed()},
             "generators": self._generators,
             "losses": torch.stack(self._losses).cpu() if self._losses else None,
-            "recorded": self._recorded,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -114,7 +112,6 @@ class TrialCallback(Callback):
         losses = state_dict["losses"]
         self._losses = [] if losses is None else list(losses)
         self._shared = len(self._losses)
-        self._recorded = state_dict["recorded"]
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -149,11 +146,19 @@ class TrialCallback(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """See where the optimiser stands, which Lightning has only now read from the checkpoint."""
         self._stepped = trainer.global_step
+        # A schedule that is told the run's steps has had the loader made before its place was known.
+        trainer.fit_loop._load_combined_loader_states()
+        loop = trainer.fit_loop.epoch_loop
+        if isinstance(loop, EpochLoop):
+            reason = why_not(trainer, ours=self)
+            loop.whole = reason is None
+            said = "an epoch at a time" if loop.whole else f"Lightning's own, since {reason}"
+            self._tracker.set_tags({"seqsweep.steps": said})
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Complete what the epoch before left, now that its schedule has been stepped."""
-        if trainer.current_epoch and self._unsaved:
-            self._turn(trainer, pl_module)
+        if trainer.current_epoch and self._turning:
+            self._turn(trainer, pl_module)  # type: ignore[arg-type]
         self._losses, self._shared = [], 0
 
     def on_train_batch_end(
@@ -163,20 +168,23 @@ class TrialCallback(Callback):
         if trainer.fit_loop.restarting:
             # Else, in the epoch it resumed, Lightning would not step a schedule that waits for a plateau.
             trainer.fit_loop.restarting = False
-        task: Task = pl_module  # type: ignore[assignment]
-        step = trainer.global_step
+        self.after_batch(trainer, pl_module, outputs["loss"])  # type: ignore[arg-type]
+
+    def after_batch(self, trainer: Trainer, task: Task, loss: torch.Tensor) -> None:
+        """The same, given what Lightning has made of the loss: divided by the batches that make a step."""
+        step, of = trainer.global_step, trainer.accumulate_grad_batches
         stepped, self._stepped = step != self._stepped, step
-        # Lightning has divided the loss by the batches that make a step; only the last of them has a norm.
-        loss = outputs["loss"] * trainer.accumulate_grad_batches
+        loss = loss if of == 1 else loss * of
+        # only the last of a step's batches has a norm
         norm = task.gradient_norm.to(loss) if stepped else torch.full_like(loss, math.nan)
         measured = torch.stack([loss, norm])
         self._losses.append(measured)
-        # the last batch's place is taken by the epoch's mean; with accumulation a step has several batches
-        if step % self._every == 0 and step != self._recorded and not trainer.is_last_batch:
-            self._tracker.log_metrics(_of_steps(self._mean(trainer, measured).unsqueeze(0)), step)
-            self._recorded = step
-        if stepped and not trainer.is_last_batch:  # else the gradients or the epoch's end are due
-            self._pause(trainer, pl_module)
+        if not stepped or trainer.is_last_batch:  # the gradients or the epoch's end, and its mean, are due
+            return
+        if step % self._every == 0:
+            loss, norm = self._mean(trainer, measured).unbind()
+            self._tracker.log_metrics({"train/loss": loss, "train/gradient_norm": norm}, step)
+        self._pause(trainer, task)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note that this epoch has been validated."""
@@ -186,7 +194,7 @@ class TrialCallback(Callback):
         """Record the epoch's means and see whether it is the best."""
         step = trainer.global_step
         self._share_losses(trainer)
-        means = _of_steps(torch.stack(self._losses)) if self._losses else {}
+        means = of_steps(torch.stack(self._losses)) if self._losses else {}
         if self._validated:
             means |= {
                 name: float(value)
@@ -194,48 +202,42 @@ class TrialCallback(Callback):
                 if name.startswith("val/")
             }
         self._tracker.log_metrics(means, step)
-        self._check(means, trainer.current_epoch + 1)
+        self.progress.check(self._goal, means, trainer.current_epoch + 1)
         if self._validated:
-            self._judge(means, step)
+            self._improved = self.progress.judge(self._goal, means, step)
             self._stop_if_stale(trainer)
-        self._validated, self._unsaved = False, True
+        self._validated, self._turning = False, True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Complete what the last epoch left."""
-        if self._unsaved:
-            self._turn(trainer, pl_module)
+        if self._turning:
+            self._turn(trainer, pl_module, over=True)  # type: ignore[arg-type]
 
     # ------------------------------------------------------------ steps
 
     def _report(self, trainer: Trainer) -> None:
         """Hand in the latest validation's value, unless that is done. Raises Stop if the answer is no."""
-        progress = self.progress
-        if not self._goal.report or progress.value is None or progress.reported:
+        if not self.progress.due(self._goal):
             return
-        outcome = self._ask(progress.value, progress.step) if trainer.is_global_zero else None
+        outcome = self.progress.hand_in(self._context) if trainer.is_global_zero else None
         outcome = trainer.strategy.broadcast(outcome)
         if outcome is not None:
             raise Stop(outcome)
-        progress.reported = True
+        self.progress.reported = True
 
-    def _ask(self, value: float, step: int) -> Outcome | None:
-        """The outcome that the answer amounts to, if it is no."""
-        if self._context.report(value, step):
-            return None
-        # The answer is no as well where the driver stops, or is gone.
-        return Interrupted() if self._context.interrupted else Pruned(self.progress.best)
-
-    def _pause(self, trainer: Trainer, task: Any) -> None:
+    def _pause(self, trainer: Trainer, task: Task) -> None:
         """Write a checkpoint if it is time, and leave if asked to."""
         interrupted = self._context.interrupted
-        late = time.perf_counter() - self._saved >= self.checkpoint_seconds
-        if not self._any(trainer, interrupted or late):
+        if not self._any(trainer, interrupted or self._late()):
             return
         # A loader without a state begins its epoch again, so that the turn's checkpoint stays the last.
         if hasattr(trainer.train_dataloader, "load_state_dict"):
             self._save(trainer, task)
         if self._any(trainer, interrupted):
             raise Stop(Interrupted())
+
+    def _late(self) -> bool:
+        return time.perf_counter() - self._saved >= self.checkpoint_seconds
 
     def _any(self, trainer: Trainer, said: bool) -> bool:
         """Whether one of the processes says so."""
@@ -255,42 +257,32 @@ class TrialCallback(Callback):
             self._losses[self._shared :] = self._mean(trainer, torch.stack(own))
         self._shared = len(self._losses)
 
-    def _check(self, means: dict[str, float], epoch: int) -> None:
-        for name in ("train/loss", "val/loss", *self._goal.metrics):
-            if name in means and not math.isfinite(means[name]):
-                raise NotANumber(name, epoch, first=self.progress.best is None)
-
-    def _judge(self, means: dict[str, float], step: int) -> None:
-        progress, value = self.progress, means[self._goal.metric]
-        progress.value, progress.step, progress.reported = value, step, False
-        self._improved = self._goal.better(value, progress.best)
-        progress.stale = 0 if self._improved else progress.stale + 1
-        if self._improved:
-            progress.best, progress.best_step = value, step
-            progress.best_metrics = {name: mean for name, mean in means.items() if name.startswith("val/")}
-
     def _stop_if_stale(self, trainer: Trainer) -> None:
-        if self._patience is None:
-            return
-        stale = self.progress.stale >= self._patience
+        stale = self.progress.exhausted(self._patience)
         if stale or self._stopping:  # trainer.min_epochs may have kept it going until it got better
             trainer.should_stop = stale
         self._stopping = stale
 
-    def _turn(self, trainer: Trainer, task: Any) -> None:
-        self._save(trainer, task)
-        self._unsaved = False
-        if self.progress.step == trainer.global_step:  # this epoch was validated
-            self._report(trainer)
-        if self._any(trainer, self._context.interrupted):
-            raise Stop(Interrupted())
-
-    def _save(self, trainer: Trainer, task: Task) -> None:
-        # best.ckpt first, so that last.ckpt never speaks of a best that is not there
+    def _turn(self, trainer: Trainer, task: Task, over: bool = False) -> None:
+        """Complete an epoch: write what has to be written, report, and leave if asked to."""
+        self._turning = False
         task.record = self._record
+        # best.ckpt first, so that last.ckpt never speaks of a best that is not there
         if self._improved:
             self._write(trainer, folder.BEST, weights_only=True)
             self._improved = False
+        binding = self._goal.report and self._goal.binding
+        if saved := over or binding or self._any(trainer, self._late()):
+            self._save(trainer, task)
+        if self.progress.step == trainer.global_step:  # this epoch was validated
+            self._report(trainer)
+        if self._any(trainer, self._context.interrupted):
+            if not saved:
+                self._save(trainer, task)
+            raise Stop(Interrupted())
+
+    def _save(self, trainer: Trainer, task: Task) -> None:
+        task.record = self._record
         # What the checkpoint covers will not be logged again: it has to be on disk before.
         self._tracker.flush()
         assert task.generator is not None
@@ -314,7 +306,7 @@ class TrialCallback(Callback):
         return self.progress.seconds + time.perf_counter() - self._started
 
 
-def _of_steps(measured: torch.Tensor) -> dict[str, float]:
+def of_steps(measured: torch.Tensor) -> dict[str, float]:
     """Means of `measured`, batches x (loss, gradient norm), by their names in the record."""
     means = {"train/loss": measured[:, 0].mean(), "train/gradient_norm": measured[:, 1].nanmean()}
     return {name: float(mean) for name, mean in means.items() if name == "train/loss" or mean.isfinite()}

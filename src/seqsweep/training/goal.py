@@ -23,7 +23,9 @@ class Goal:
 
     `also` are further objectives, whose values are taken at that validation.
     `test` says whether the best checkpoint is tested at the end, `report` whether
-    each validation's value is handed to the context, which may answer stop.
+    each validation's value is handed to the context, which may answer stop. A report
+    is `binding` if it is kept where the run is killed, so that the checkpoint has to
+    be there first: a study's are, a line in a terminal is not.
     """
 
     metric: str
@@ -31,6 +33,7 @@ class Goal:
     also: tuple[str, ...] = ()
     test: bool = True
     report: bool = True
+    binding: bool = True
 
     def __post_init__(self) -> None:
         checks.one_of("direction", self.direction, DIRECTIONS)

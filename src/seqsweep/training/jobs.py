@@ -5,7 +5,7 @@ A mistake in the configuration or the data comes back as ``Failed(text, usage=Tr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seqsweep.errors import UsageError
 from seqsweep.protocol import Complete, Failed, Outcome
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from seqsweep.protocol import JobContext
 
 
+Result = TypeVar("Result")
+
+
 def run(payload: Mapping[str, Any], context: JobContext) -> Outcome:
     """Train one trial, recording into a spool in the context's directory.
 
@@ -28,7 +31,7 @@ def run(payload: Mapping[str, Any], context: JobContext) -> Outcome:
         context: the job's side of the executor.
 
     """
-    return _guarded(lambda: _run(payload, context), context)
+    return guarded(lambda: _run(payload, context), context)
 
 
 def test(payload: Mapping[str, Any], context: JobContext) -> Outcome:
@@ -42,7 +45,7 @@ def test(payload: Mapping[str, Any], context: JobContext) -> Outcome:
         Complete, its detail the metrics by name.
 
     """
-    return _guarded(lambda: _test(payload, context), context)
+    return guarded(lambda: _test(payload, context), context)
 
 
 def check(payload: Mapping[str, Any], context: JobContext) -> Outcome:
@@ -56,7 +59,7 @@ def check(payload: Mapping[str, Any], context: JobContext) -> Outcome:
         Complete, its detail the names of the metrics that the task of the last one logs.
 
     """
-    return _guarded(lambda: _check(payload))
+    return guarded(lambda: _check(payload))
 
 
 def _run(payload: Mapping[str, Any], context: JobContext) -> Outcome:
@@ -87,8 +90,8 @@ def _check(payload: Mapping[str, Any]) -> Outcome:
     return Complete(detail=names)
 
 
-def _guarded(body: Callable[[], Outcome], context: JobContext | None = None) -> Outcome:
-    """The body's outcome, or the one that stands for what it raised."""
+def guarded(body: Callable[[], Result], context: JobContext | None = None) -> Result | Outcome:
+    """What the body returns, or the outcome that stands for what it raised."""
     try:
         return body()
     except UsageError as error:

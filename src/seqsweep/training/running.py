@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from functools import partial
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -13,15 +12,15 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from seqsweep.data import Batches, SequenceData
-from seqsweep.errors import ConfigError, DataError, UsageError, without_password
-from seqsweep.protocol import Complete, Failed, Infeasible, Interrupted, LocalContext, Outcome, Pruned
+from seqsweep.errors import ConfigError, DataError, UsageError
+from seqsweep.protocol import Complete, Failed, Interrupted, LocalContext, Outcome
 from seqsweep.tasks import pictures
 from seqsweep.tracking import records
-from seqsweep.training import folder, parallel, seeding
+from seqsweep.training import folder, parallel, record, seeding
 from seqsweep.training.arguments import make_trainer
 from seqsweep.training.building import build
 from seqsweep.training.callback import Stop, TrialCallback
-from seqsweep.training.datasets import datasets
+from seqsweep.training.epochs import EpochLoop
 from seqsweep.training.goal import Goal, check_metrics
 from seqsweep.training.gradients import gradient_flow
 from seqsweep.training.quiet import keeping_sigint, quiet
@@ -39,13 +38,6 @@ if TYPE_CHECKING:
     from seqsweep.tracking import Tracker
     from seqsweep.training.building import Built
     from seqsweep.training.parallel import Crew, Place
-
-STATES: dict[type[Any], Any] = {
-    Complete: "complete",
-    Pruned: "pruned",
-    Failed: "failed",
-    Infeasible: "infeasible",
-}
 
 
 def train(built: Built, *, context: JobContext, tracker: Tracker, goal: Goal | None = None) -> Outcome:
@@ -143,12 +135,6 @@ class _Run:
         self.directory = context.directory
         self.tracker = tracker
         self.goal = goal
-        self.config = _without_password(built.config)
-        """What is recorded of the configuration."""
-        record = {
-            "config": self.config,
-            "spec": asdict(built.spec) | {"class_names": list(built.spec.class_names)},
-        }
         self.steps = 0
         self.system: dict[str, float] = {}
         self.callback = TrialCallback(
@@ -158,7 +144,7 @@ class _Run:
             seed=built.seed,
             every=built.trainer.get("log_every_n_steps") or 50,
             patience=built.patience,
-            record=record,
+            record=record.carried(built),
             place=crew.place,
         )
 
@@ -190,7 +176,7 @@ class _Run:
         return outcome
 
     def _fit_and_test(self) -> Outcome:
-        self._describe()
+        record.describe(self.built, self.directory, self.tracker)
         flows = self._flow("at the start")
         trainer = self._trainer()
         self.tracker.set_tags({"seqsweep.device": _device(trainer)})
@@ -225,17 +211,11 @@ class _Run:
         if alone:
             return make_trainer(self.built.trainer, **ours)
         callbacks = [*self.built.trainer["callbacks"], self.callback]
-        return make_trainer(
+        trainer = make_trainer(
             self.built.trainer | {"callbacks": callbacks}, **ours, **self.crew.place.arguments()
         )
-
-    def _describe(self) -> None:
-        tracker, config = self.tracker, self.config
-        tracker.log_params(dict(_flat(config)))
-        tracker.set_tags({"seqsweep.threads": str(torch.get_num_threads())})
-        tracker.log_artifact(folder.write_config(self.directory, config))
-        tracker.log_artifact(folder.write_data(self.directory, _learnt(self.built)))
-        tracker.log_data(datasets(self.built))
+        trainer.fit_loop.epoch_loop = EpochLoop(trainer, self.callback.after_batch)
+        return trainer
 
     def _fit(self, trainer: Trainer) -> None:
         last = self.directory / folder.LAST
@@ -252,10 +232,7 @@ class _Run:
             finally:
                 seconds = time.perf_counter() - began
                 self.steps = max(first, trainer.global_step)  # 0 until Lightning has read the checkpoint
-                self.system = {
-                    "system/seconds": before + seconds,
-                    "system/steps_per_second": (self.steps - first) / seconds,
-                }
+                self.system = record.speed(self.steps - first, seconds, before)
 
     def _take_over(self, last: Path) -> int:
         """Take over an interrupted attempt's state; return its optimiser steps."""
@@ -268,24 +245,15 @@ class _Run:
         return int(checkpoint["global_step"])
 
     def _finish(self, outcome: Outcome) -> None:
-        if isinstance(outcome, Interrupted):
-            self.tracker.flush()
-            return
-        # A study may let it go on with nothing beside it: then these are not its last words.
-        again = isinstance(outcome, Infeasible) and outcome.memory
-        progress = self.callback.progress
-        if not again:
-            best = {f"best/{name}": value for name, value in progress.best_metrics.items()}
-            self.tracker.log_metrics(self.system, self.steps)
-            self.tracker.log_metrics(best, progress.best_step)
-        if progress.best is not None:
-            self.tracker.log_artifact(self.directory / folder.BEST)
-        self.tracker.end(STATES[type(outcome)])
-        self.tracker.flush()
-        # only now: whoever finds the outcome finds the whole record too
-        folder.write_outcome(self.directory, outcome, self.built.config)
-        if self.built.keep_checkpoints == "best" and not again:
-            (self.directory / folder.LAST).unlink(missing_ok=True)
+        record.finish(
+            self.built,
+            self.directory,
+            self.tracker,
+            outcome,
+            progress=self.callback.progress,
+            system=self.system,
+            steps=self.steps,
+        )
 
 
 def _test(
@@ -337,30 +305,6 @@ def measured(built: Built, trainer: Trainer) -> dict[str, float]:
     """Metrics of the test part, as the task is."""
     [logged] = trainer.test(built.task, datamodule=built.data, verbose=False)
     return {name: float(value) for name, value in logged.items() if name.startswith("test/")}
-
-
-def _learnt(built: Built) -> dict[str, Any]:
-    """What the data taught, for whoever uses the run on other data."""
-    data = built.data
-    known = {"fitted": dict(data.fitted), "data": data.describe()} if isinstance(data, SequenceData) else {}
-    return {**known, "spec": asdict(built.spec)}
-
-
-def _without_password(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration, without the tracking store's password if that is in its address."""
-    tracking = dict(config.get("tracking") or {})
-    if tracking.get("uri"):
-        tracking["uri"] = without_password(str(tracking["uri"]))
-    return {**config, "tracking": tracking} if tracking else config
-
-
-def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Leaves by dotted key; what only tells Hydra how to build is left out."""
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        elif key not in ("_partial_", "_convert_", "_recursive_"):
-            yield f"{prefix}{key}", value
 
 
 def _device(trainer: Trainer) -> str:
