@@ -8,7 +8,7 @@ it is plain data from the standard library, so that it crosses processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -67,13 +67,29 @@ Outcome = Complete | Pruned | Failed | Infeasible | Interrupted
 
 
 @dataclass(frozen=True)
+class Stacking:
+    """How a job may run with others as one, in one process.
+
+    Jobs whose stackings are equal may run together. `entry`, named or given like a
+    job's own, is then called in place of theirs as ``entry(payloads, contexts)``, two
+    lists with an element a member, for one member too. It yields ``(place, outcome)``
+    as each member ends, its place being that in the lists. Members that have not ended
+    when it returns or raises end with what that comes to.
+    """
+
+    entry: str | Callable[[list[Any], list[JobContext]], Iterator[tuple[int, Outcome]]]
+    key: str
+    """What the members must have in common."""
+
+
+@dataclass(frozen=True)
 class Job:
-    """One process's work: one attempt at one trial.
+    """One attempt at one trial: a process's work, or a part of it.
 
     `entry` is an importable ``module:function`` or a callable that pickles; it is
     called as ``entry(payload, context)`` with a `JobContext` and returns an
     `Outcome`. `payload` is opaque to whoever runs the job. `directory` exists
-    already and is the job's own.
+    already and is the job's own. A job without `stack` has its process for itself.
     """
 
     trial: int
@@ -81,6 +97,7 @@ class Job:
     payload: Any
     directory: str
     attempt: int = 1
+    stack: Stacking | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +105,7 @@ class Slot:
     """A place where jobs run: a device, or a share of one.
 
     `devices` are the values for ``CUDA_VISIBLE_DEVICES``; empty means the
-    processor. `seats` above 1 is for workers that train several trials as one.
+    processor. Up to `seats` jobs of one stack run on it as one; a job without takes it whole.
     A trial may train in `processes` processes, one a device if there are devices;
     they share the `threads` threads.
     """
@@ -124,12 +141,13 @@ class Report:
 
 @dataclass(frozen=True)
 class Ended:
-    """The job is over and its seat is free."""
+    """The job is over. Its seat is free; one of a stack is once all have ended that it ran with."""
 
     trial: int
     attempt: int
     outcome: Outcome
     seconds: float = 0.0
+    """Since the process began with it, and with those it ran with."""
     peak_memory: int = 0
     """Largest resident size of the job's process, in bytes; 0 where unknown."""
     device_memory: int = 0
@@ -138,7 +156,10 @@ class Ended:
 
 @dataclass(frozen=True)
 class SlotLost:
-    """The job's process died without an outcome; its seat is free."""
+    """The process died before the job had an outcome; its seat is free.
+
+    All that ran in it are lost, and it is not known which of them was the cause.
+    """
 
     trial: int
     attempt: int
@@ -161,7 +182,10 @@ class JobContext(Protocol):
     slot: Slot
 
     def report(self, value: float, step: int) -> bool:
-        """Hand in an intermediate value; False means: stop, you are pruned, or `interrupted`."""
+        """Hand in an intermediate value; False means: stop, you are pruned, or `interrupted`.
+
+        Members of a stack report from one thread.
+        """
 
     @property
     def interrupted(self) -> bool:
@@ -178,7 +202,16 @@ class Executor(Protocol):
         """All slots, busy or free; none goes away, but more may come while it runs."""
 
     def submit(self, job: Job, slot: Slot) -> None:
-        """Start `job` at once. Raises ValueError if no seat of `slot` is free."""
+        """Start `job` at once, or with others of its stack.
+
+        An empty slot takes jobs of one stack, one after the other, up to its seats. They
+        begin together in one process: when no seat is left, or else at the next `poll`,
+        and after that none joins them.
+
+        Raises:
+            ValueError: no seat of `slot` is free, or those there are of another stack.
+
+        """
 
     def poll(self, timeout: float | None = None) -> list[Event]:
         """Wait up to `timeout` seconds for events; events of one trial keep their order.
@@ -193,7 +226,7 @@ class Executor(Protocol):
         """Ask the trial to write a checkpoint and end; it ends as `Interrupted`."""
 
     def cancel(self, trial: int) -> None:
-        """End the trial's process now; it ends as `SlotLost`."""
+        """End the trial's process now; it ends as `SlotLost`, and all that run in it."""
 
     def close(self) -> None:
         """End everything. Safe to call twice."""

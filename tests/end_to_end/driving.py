@@ -38,8 +38,8 @@ hydra:
 """
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "seqsweep", *arguments]
+def command(*arguments: str, program: str = "seqsweep") -> list[str]:
+    return [sys.executable, "-m", program, *arguments]
 
 
 @dataclass
@@ -49,9 +49,9 @@ class Driver:
     process: subprocess.Popen[str]
 
     @classmethod
-    def start(cls, folder: Path, *arguments: str) -> Driver:
+    def start(cls, folder: Path, *arguments: str, program: str = "seqsweep") -> Driver:
         process = subprocess.Popen(
-            command(*arguments),
+            command(*arguments, program=program),
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

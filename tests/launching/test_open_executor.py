@@ -47,9 +47,32 @@ def test_devices_of_a_trial_and_workers_of_a_device(monkeypatch: pytest.MonkeyPa
         ({"devices_per_trial": 0}, "devices_per_trial=0: expected an integer of at least 1"),
         ({"workers_per_device": 0}, "workers_per_device=0: expected an integer of at least 1"),
         ({"trial_timeout": -1.0}, "trial_timeout=-1.0: expected a number above 0"),
-        ({"stack": 4}, "stack=4: not supported yet"),
+        ({"stack": 0}, "stack=0: expected an integer of at least 1"),
+        ({"stack": "auto"}, "stack=auto: expected an integer of at least 1"),
+        (
+            {"stack": 4},
+            r"stack=4: expected 1: only trials of a study \(seqsweep sweep NAME\) of seqsweep's own",
+        ),
     ],
 )
 def test_what_cannot_be_is_said(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=f"hydra.launcher.{message}"):
         open_executor(launcher(**given), native=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"workers_per_device": "auto"}, "expected 1 with hydra.launcher.workers_per_device=auto"),
+        ({"devices_per_trial": 2}, "expected 1 with hydra.launcher.devices_per_trial=2"),
+    ],
+)
+def test_what_goes_with_no_stack_is_said(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"hydra.launcher.stack=4: {message}"):
+        open_executor(launcher(stack=4, **given), native=True, stacks=True)
+
+
+def test_a_stack_is_a_slot_of_so_many_seats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    with open_executor(launcher(stack=8), native=False, stacks=True) as executor:
+        assert [(slot.devices, slot.seats) for slot in executor.slots()] == [(("4",), 8), (("5",), 8)]

@@ -28,7 +28,7 @@ class Spoken:
 
     def send(self, entry: Callable[..., Outcome], payload: Any = None) -> None:
         job = Job(0, entry, payload, str(self.folder))
-        self.pipe.send(worker.Work(job, Slot(0), dict(os.environ)))
+        self.pipe.send(worker.Work((job,), Slot(0), dict(os.environ)))
 
     def hear(self, kind: type[Any]) -> Any:
         assert self.pipe.poll(PATIENCE)
@@ -71,8 +71,8 @@ def test_a_word_between_two_jobs_is_for_neither(spoken: Spoken) -> None:
     spoken.send(jobs.complete, 1.0)
     spoken.hear(Started)
     assert spoken.hear(worker.Done).again
-    spoken.pipe.send(worker.Interrupt())
-    spoken.pipe.send(worker.Answer(go=False))
+    spoken.pipe.send(worker.Interrupt(0))
+    spoken.pipe.send(worker.Answer(0, go=False))
     spoken.send(leaking.says_whether_interrupted, 0.0)
     spoken.hear(Started)
     assert spoken.hear(worker.Done).ended.outcome == Complete(detail=False)
@@ -83,7 +83,7 @@ def test_a_word_that_came_too_late_does_not_end_the_process(spoken: Spoken) -> N
     spoken.send(jobs.complete, 1.0)
     spoken.hear(Started)
     spoken.hear(worker.Done)
-    spoken.pipe.send(worker.Interrupt())
+    spoken.pipe.send(worker.Interrupt(0))
     spoken.send(leaking.says_whether_interrupted, worker.GRACE + 1)
     spoken.hear(Started)
     assert spoken.hear(worker.Done).ended.outcome == Complete(detail=False)
@@ -92,9 +92,22 @@ def test_a_word_that_came_too_late_does_not_end_the_process(spoken: Spoken) -> N
 def test_a_process_that_was_interrupted_takes_no_other_job(spoken: Spoken) -> None:
     spoken.send(jobs.until_interrupted)
     spoken.hear(Started)
-    spoken.pipe.send(worker.Interrupt())
+    spoken.pipe.send(worker.Interrupt(0))
     done = spoken.hear(worker.Done)
     assert done.ended.outcome == Interrupted()
     assert not done.again
     spoken.process.join(PATIENCE)
     assert spoken.process.exitcode == 0
+
+
+class Unreadable:
+    """Pickles, but is not to be had from the pickle: as a function of a script that a worker does not know."""
+
+    def __reduce__(self) -> Any:
+        return int, ("no number",)
+
+
+def test_a_job_that_cannot_be_read_ends_the_process(spoken: Spoken) -> None:
+    spoken.send(jobs.complete, Unreadable())
+    spoken.process.join(PATIENCE)
+    assert spoken.process.exitcode == 1

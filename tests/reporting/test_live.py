@@ -44,6 +44,18 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     assert len(lines) == 5
 
 
+def test_more_trials_at_a_time_than_fit_are_counted() -> None:
+    target = console(terminal=True)
+    with LiveView(50, "maximize", ["val/accuracy"], target) as view:
+        for trial in range(40):
+            view.started(trial, {"model": "gru"})
+    last = written(target)
+    last = last[last.rindex("0 of 50 trials") :]
+    assert "running 40" in last
+    assert "trial  15" in last and "trial  16" not in last
+    assert "and 24 more" in last
+
+
 def test_one_view_on_a_terminal() -> None:
     target = console(terminal=True)
     with LiveView(5, "maximize", ["val/accuracy"], target) as view:

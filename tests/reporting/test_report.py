@@ -20,6 +20,7 @@ from seqsweep.errors import StoreError
 from seqsweep.reporting.report import StudyReport, document, gather, print_report
 from seqsweep.reporting.report.page import render, write_page
 from seqsweep.reporting.report.timeline import read
+from seqsweep.reporting.report.timeline_figure import timeline as timeline_figure
 
 MEGABYTE = 1e6
 
@@ -231,6 +232,38 @@ def test_a_slot_that_nothing_ran_on_is_shown_idle() -> None:
     timeline = recorded(empty(), part).timeline
     assert len(timeline.lanes) == 2
     assert timeline.busy == 0.5
+
+
+def test_what_ran_as_one_is_in_bars_above_each_other() -> None:
+    """Two slots: on the first three trials as one, of which one ends early, and then one by itself."""
+    attempts = [
+        [0, 1, 0, 0.0, 10.0, "complete"],
+        [1, 1, 0, 0.0, 4.0, "pruned"],
+        [2, 1, 0, 0.1, 10.0, "complete"],
+        [3, 1, 1, 0.2, 5.0, "complete"],
+        [4, 1, 1, 5.0, 10.0, "complete"],
+        [5, 1, 0, 10.0, 20.0, "complete"],
+    ]
+    part = {"began": 0.0, "seen": 20.0, "slots": SLOTS, "attempts": attempts}
+    report = recorded(empty(), part)
+    timeline = report.timeline
+    assert [(each.trial, each.seat) for each in timeline.attempts] == [
+        (0, 0), (1, 1), (2, 2), (3, 0), (4, 0), (5, 0),
+    ]  # fmt: skip
+    assert timeline.seats == {"slot 0, GPU 0": 3, "slot 1, GPU 1": 1}
+    assert timeline.busy == (20 + 9.8) / 40
+    drawn = timeline_figure(report)
+    assert drawn is not None
+    bars = {
+        int(trial): (round(y - width / 2, 9), round(y + width / 2, 9))
+        for trace in drawn.data
+        for trial, y, width in zip(trace.text, trace.y, trace.width, strict=True)
+    }
+    below, above = drawn.layout.yaxis.range
+    edges = [above, *(edge for trial in (0, 1, 2, 3) for edge in bars[trial]), below]
+    assert edges == sorted(edges)  # none overlaps another, and none leaves the figure
+    assert bars[5] == bars[0]
+    assert bars[4] == bars[3]
 
 
 def test_pauses_between_commands_are_left_out() -> None:

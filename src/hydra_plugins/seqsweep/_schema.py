@@ -19,7 +19,7 @@ class LauncherConf:
     workers_per_device: Any = 1
     devices_per_trial: int = 1
     trials_per_worker: Any = "auto"
-    stack: Any = 1
+    stack: Any = 1  # K: up to K trials of a worker are trained as one
     retries: int = 1
     trial_timeout: float | None = None
 

@@ -6,10 +6,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from seqsweep.checks import positive_float, positive_int
-from seqsweep.errors import ConfigError
+from seqsweep.cli.stacks import stack_size
 from seqsweep.launching import LocalExecutor, Packing, find_devices, make_slots
 from seqsweep.launching.devices import count_cores
 from seqsweep.launching.local import START_METHOD
+from seqsweep.stacking import plan
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -31,18 +32,20 @@ SPAWNED_TRIALS = 8
 """Trials of a worker where each new one would import all of this again."""
 
 
-def open_executor(launcher: DictConfig, native: bool) -> LocalExecutor:
-    """The executor that ``hydra.launcher`` describes. Raises ConfigError for what it cannot do."""
-    if launcher.stack != 1:
-        raise ConfigError(f"hydra.launcher.stack={launcher.stack}: not supported yet: expected 1")
+def open_executor(launcher: DictConfig, native: bool, stacks: bool = False) -> LocalExecutor:
+    """The executor that ``hydra.launcher`` describes; `stacks`: whether several of its jobs may run as one.
+
+    Raises ConfigError for what it cannot do.
+    """
+    seats = stack_size(launcher, stacks)
     if launcher.trial_timeout is not None:
         positive_float("hydra.launcher.trial_timeout", launcher.trial_timeout)
     cores, workers, share = count_cores(), launcher.workers, launcher.workers_per_device
-    slots = make_slots(find_devices(), cores, workers, share, launcher.devices_per_trial)
+    slots = make_slots(find_devices(), cores, workers, share, launcher.devices_per_trial, seats=seats)
     packing = Packing(cores, None if workers == "auto" else workers) if share == "auto" else None
     return LocalExecutor(
         slots,
-        _preload(native),
+        (*_preload(native), *([plan.ENTRY.partition(":")[0]] if seats > 1 else [])),
         launcher.trial_timeout,
         trials_per_worker=_trials_per_worker(launcher.trials_per_worker),
         packing=packing,

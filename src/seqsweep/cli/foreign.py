@@ -33,6 +33,11 @@ def batch_size(config: DictConfig) -> int | None:
                 "no batches: hydra.launcher.workers says how many trials run at a time"
             )
         return None
+    if "stack" in launcher:
+        raise ConfigError(
+            f"hydra.launcher.stack={launcher.stack}: expected hydra/launcher=seqsweep: "
+            "with others every trial runs alone"
+        )
     if wanted is not None:
         return positive_int("hydra.sweeper.batch_size", wanted)
     return _at_once(launcher)

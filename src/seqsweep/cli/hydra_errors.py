@@ -76,6 +76,10 @@ def _composition(error: Exception, loader: ConfigLoader) -> ConfigError:
     if found := re.search(r"Could not (?:override|append|delete).*?'([^']+)'", text):
         key = found.group(1).partition("=")[0].partition("@")[0]
         keys = _keys(loader, key)
+        if key in keys and key.startswith("hydra.launcher."):
+            return ConfigError(
+                f"{key}: the launcher chosen has no such key: expected hydra/launcher=seqsweep"
+            )
         return ConfigError(
             f"{key}: the configuration has no such key{nearest(key, keys)} "
             f"(seqsweep train --cfg job prints all; +{key}=... adds one)"

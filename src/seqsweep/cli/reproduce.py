@@ -58,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     witness = _Witness(found)
     _introduce(found, built, until)
     witness.see(differences(found.tags, provenance.common_tags()))
+    if (size := found.tags.get("seqsweep.stack")) is not None:
+        witness.see([f"stack: as one of {size} -> alone, which is the same but for rounding"])
     with tempfile.TemporaryDirectory(prefix="seqsweep-") as place:
         context = _Again(Path(place), _slot(found), goal.metric, record.get(goal.metric, {}), until)
         outcome = training.train(built, context=context, tracker=witness, goal=goal)

@@ -25,6 +25,7 @@ from seqsweep.cli.hydra_job import Application
 from seqsweep.cli.launcher_executor import LauncherExecutor
 from seqsweep.cli.plan import Plan
 from seqsweep.cli.recording import Recording
+from seqsweep.cli.stacks import Stacks
 from seqsweep.cli.trials import ApplicationTrials, OwnTrials, Trials
 from seqsweep.errors import RecordError, SeqsweepError, StudyChangedError, StudyError
 from seqsweep.launching import LocalExecutor
@@ -117,6 +118,7 @@ class _Driver:
         self.peak_memory = 0
         self.left_over: RecordError | None = None
         self.study: Study
+        self.stacks: Stacks
 
     def run(self) -> dict[str, Any]:
         from seqsweep.tracking.stores import check_server, check_store
@@ -246,6 +248,7 @@ class _Driver:
     def _loop(self, executor: Executor) -> bool:
         """Run the trials; whether Ctrl-C ended it."""
         with Recording(self.plan, self.study, self.trials) as recording:
+            self.stacks = Stacks(executor, recording.message)
             loop = Loop(self.study, executor, self._job, self.plan.budget, [recording])
             with _interruptible(loop, executor):
                 with recording.view:
@@ -264,7 +267,7 @@ class _Driver:
     def _job(self, suggestion: Suggestion) -> Job:
         folder = self.plan.folder / str(suggestion.number)
         folder.mkdir(parents=True, exist_ok=True)
-        return self.trials.job(suggestion, folder)
+        return self.stacks.seated(self.trials.job(suggestion, folder))
 
     def _tested(self) -> bool:
         """In a study only the best trial meets the test data, once, at the end."""
@@ -317,7 +320,7 @@ def _open_workers(plan: Plan) -> LocalExecutor:
     native = plan.application.native
     if plan.batch is not None:
         return foreign.open_checker(native)
-    return open_executor(plan.application.config.hydra.launcher, native)
+    return open_executor(plan.application.config.hydra.launcher, native, stacks=native)
 
 
 def _trials(plan: Plan) -> Trials:

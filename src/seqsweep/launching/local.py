@@ -15,13 +15,14 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import connection, forkserver, reduction, resource_tracker
 from multiprocessing.process import BaseProcess
 from types import ModuleType, TracebackType
 
 from seqsweep.launching import worker
 from seqsweep.launching.packing import Packing
+from seqsweep.launching.seats import Seats
 from seqsweep.protocol import Ended, Event, Failed, Job, Slot, SlotLost
 
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
@@ -31,20 +32,17 @@ EXIT_TIME = 5.0
 """Seconds for a process that has closed its pipe to be gone."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Worker:
-    """A worker process and the job that it runs, or has run last."""
+    """A worker process and the work that it does, or has done last."""
 
     process: BaseProcess
     pipe: connection.Connection
     work: worker.Work | None = None
+    left: dict[int, Job] = field(default_factory=dict)
+    """By trial, the jobs that have not ended."""
     deadline: float = float("inf")
     lost_because: str | None = None
-
-    @property
-    def job(self) -> Job:
-        assert self.work
-        return self.work.job
 
     @property
     def slot(self) -> Slot:
@@ -58,8 +56,9 @@ class LocalExecutor:
     `preload` names modules to import once for all jobs of a process, or of all
     processes where there is a warm server; importing them must start no thread
     and run no tensor operation. `trial_timeout` is in seconds; a job that takes
-    longer is ended and has failed. A process runs up to `trials_per_worker` jobs,
-    and what one could leave to the next is put back; it runs no other job after
+    longer is ended and has failed, but members of a stack are lost: which of them
+    takes too long is not known. A process runs up to `trials_per_worker` jobs, or
+    stacks, and what one could leave to the next is put back; it runs no other after
     one that did not end well. With `packing`, slots are added to each device once
     it is known how much of its memory jobs take.
     """
@@ -78,7 +77,8 @@ class LocalExecutor:
         self._trial_timeout = trial_timeout
         self._trials_per_worker = trials_per_worker
         self._packing = packing
-        self._running: dict[int, _Worker] = {}
+        self._seats = Seats()
+        self._busy: list[_Worker] = []
         self._idle: list[_Worker] = []
         self._leaving: list[BaseProcess] = []
         method = start_method or START_METHOD
@@ -108,58 +108,72 @@ class LocalExecutor:
         return tuple(self._slots)
 
     def submit(self, job: Job, slot: Slot) -> None:
-        """Start `job` in a process on `slot`."""
-        if sum(running.slot.id == slot.id for running in self._running.values()) >= slot.seats:
-            raise ValueError(f"slot {slot.id} has no free seat")
-        work = worker.Work(job, slot, dict(os.environ))
+        """Start `job` in a process on `slot`, or together with those that join it."""
+        if self._seats.take(job, slot, any(running.slot.id == slot.id for running in self._busy)):
+            self._begin(slot)
+
+    def _begin(self, slot: Slot) -> None:
+        work = worker.Work(self._seats.begin(slot), slot, dict(os.environ))
         message = reduction.ForkingPickler.dumps(work)  # what does not pickle shows before a process is begun
         hired = self._hire(slot)
         hired.work = work
+        hired.left = {job.trial: job for job in work.jobs}
         hired.deadline = time.monotonic() + self._trial_timeout if self._trial_timeout else float("inf")
-        self._running[job.trial] = hired
+        self._busy.append(hired)
         with contextlib.suppress(OSError):  # one that has just died is heard of in the next poll
             hired.pipe.send_bytes(message)
 
     def poll(self, timeout: float | None = None) -> list[Event]:
         """Wait for what the jobs have to say."""
-        if not self._running:
+        self._begin_all()
+        if not self._busy:
             return []
         waited: list[connection.Connection | int] = []
-        for running in self._running.values():
+        for running in self._busy:
             waited += [running.pipe, running.process.sentinel]
         ready = connection.wait(waited, 0)
         if not ready:
             self._prepare()
             ready = connection.wait(waited, self._until_deadline(timeout))
         events: list[Event] = []
-        for running in list(self._running.values()):
+        for running in list(self._busy):
             if running.pipe in ready or running.process.sentinel in ready:
                 events += self._read(running)
         return events + self._overdue()
 
     def answer(self, trial: int, go: bool) -> None:
         """Pass on the pruner's word."""
-        self._send(trial, worker.Answer(go))
+        self._send(trial, worker.Answer(trial, go))
 
     def interrupt(self, trial: int) -> None:
         """Ask the job to end at its next chance."""
-        self._send(trial, worker.Interrupt())
+        self._begin_all()
+        self._send(trial, worker.Interrupt(trial))
 
     def cancel(self, trial: int) -> None:
         """Kill the job's process and all it has started."""
-        if running := self._running.get(trial):
+        self._begin_all()
+        if running := self._worker_of(trial):
             running.lost_because = "cancelled"
             _kill(running.process)
 
     def close(self) -> None:
         """Kill what still runs, and wait until every process is gone."""
-        for each in (*self._running.values(), *self._idle):
+        for each in (*self._busy, *self._idle):
             self._dismiss(each)
         for process in self._leaving:
             process.join()
-        self._running.clear()
+        self._seats.clear()
+        self._busy.clear()
         self._idle.clear()
         self._leaving.clear()
+
+    def _begin_all(self) -> None:
+        for slot in self._seats.waiting():
+            self._begin(slot)
+
+    def _worker_of(self, trial: int) -> _Worker | None:
+        return next((running for running in self._busy if trial in running.left), None)
 
     def _hire(self, slot: Slot) -> _Worker:
         """The slot's own worker if it waits for a job, else one that has had none, else a new one."""
@@ -189,7 +203,7 @@ class LocalExecutor:
 
     def _send(self, trial: int, message: object) -> None:
         # A process that has just died is heard of in the next poll.
-        if running := self._running.get(trial):
+        if running := self._worker_of(trial):
             with contextlib.suppress(OSError):
                 running.pipe.send(message)
 
@@ -202,16 +216,19 @@ class LocalExecutor:
                 message = running.pipe.recv()
                 if isinstance(message, worker.Done):
                     return [*events, self._done(running, message)]
+                if isinstance(message, Ended):
+                    del running.left[message.trial]
                 events.append(message)
         except (EOFError, OSError):
             over = True
         if over:
-            events.append(self._lost(running))
+            running.process.join(EXIT_TIME)
+            events += self._lost(running, _reason(running))
         return events
 
     def _done(self, running: _Worker, done: worker.Done) -> Ended:
-        """The seat is free, whatever the process still does."""
-        del self._running[running.job.trial]
+        """The slot is free, whatever the process still does."""
+        self._busy.remove(running)
         if done.again and running.lost_because is None:
             self._idle.append(running)
         else:
@@ -221,12 +238,10 @@ class LocalExecutor:
             self._slots = self._packing.open(self._slots)
         return done.ended
 
-    def _lost(self, running: _Worker) -> SlotLost:
-        del self._running[running.job.trial]
-        running.process.join(EXIT_TIME)
+    def _lost(self, running: _Worker, reason: str) -> list[Event]:
+        self._busy.remove(running)
         self._dismiss(running)
-        job = running.job
-        return SlotLost(job.trial, job.attempt, running.slot.id, _reason(running))
+        return [SlotLost(job.trial, job.attempt, running.slot.id, reason) for job in running.left.values()]
 
     def _dismiss(self, leaving: _Worker) -> None:
         """End the process, with what its jobs have left behind, and wait for nothing."""
@@ -235,22 +250,23 @@ class LocalExecutor:
         self._leaving = [process for process in (*self._leaving, leaving.process) if process.is_alive()]
 
     def _until_deadline(self, timeout: float | None) -> float | None:
-        left = min(running.deadline for running in self._running.values()) - time.monotonic()
+        left = min(running.deadline for running in self._busy) - time.monotonic()
         if left == float("inf"):
             return timeout
         return max(0.0, left if timeout is None else min(left, timeout))
 
     def _overdue(self) -> list[Event]:
         now = time.monotonic()
-        late = [running for running in self._running.values() if running.deadline <= now]
-        for running in late:
-            del self._running[running.job.trial]
-            self._dismiss(running)
         text = f"no end after hydra.launcher.trial_timeout={self._trial_timeout} seconds"
-        return [
-            Ended(running.job.trial, running.job.attempt, Failed(text), self._trial_timeout or 0.0)
-            for running in late
-        ]
+        events: list[Event] = []
+        for running in [running for running in self._busy if running.deadline <= now]:
+            assert running.work
+            lost = self._lost(running, text)
+            if len(running.work.jobs) == 1:
+                (job,) = running.work.jobs
+                lost = [Ended(job.trial, job.attempt, Failed(text), self._trial_timeout or 0.0)]
+            events += lost
+        return events
 
 
 @contextlib.contextmanager

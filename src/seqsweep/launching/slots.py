@@ -18,13 +18,15 @@ def make_slots(
     workers: int | str = "auto",
     workers_per_device: int | str = 1,
     devices_per_trial: int = 1,
+    *,
+    seats: int = 1,
 ) -> list[Slot]:
     """One slot for each worker.
 
     A slot has `devices_per_trial` GPUs, which `workers_per_device` slots share (``auto``
     is 1 to begin with, see `Packing`). Slots are dealt round the GPUs, so that fewer
     workers than GPUs spread out. Without GPUs a core is a device, shared by none unless
-    `workers` says so. The cores are divided among the slots.
+    `workers` says so. The cores are divided among the slots, each of which has `seats`.
 
     Raises ConfigError for a number that cannot be had.
     """
@@ -44,7 +46,7 @@ def make_slots(
             f"{len(places)} devices; raise hydra.launcher.workers_per_device"
         )
     threads = max(together, cores // count)
-    return [Slot(i, places[i % len(places)], threads, processes=together) for i in range(count)]
+    return [Slot(i, places[i % len(places)], threads, seats, together) for i in range(count)]
 
 
 def _places(devices: Sequence[str], cores: int, together: int) -> list[tuple[str, ...]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from seqsweep.launching import entry
+from seqsweep.launching.seats import Seats
 from seqsweep.protocol import Ended, Event, Job, Report, Slot, Started
 
 
@@ -41,6 +42,7 @@ class ThreadExecutor:
     def __init__(self, slots: Sequence[Slot]) -> None:
         self._slots = tuple(slots)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._seats = Seats()
         self._running: dict[int, tuple[_ThreadContext, threading.Thread]] = {}
 
     def __enter__(self) -> ThreadExecutor:
@@ -56,16 +58,14 @@ class ThreadExecutor:
         return self._slots
 
     def submit(self, job: Job, slot: Slot) -> None:
-        """Start `job` in a thread."""
-        if sum(context.slot.id == slot.id for context, _ in self._running.values()) >= slot.seats:
-            raise ValueError(f"slot {slot.id} has no free seat")
-        context = _ThreadContext(job, slot, self._events)
-        thread = threading.Thread(target=self._run, args=(job, context), daemon=True)
-        self._running[job.trial] = (context, thread)
-        thread.start()
+        """Start `job` in a thread, or together with those that join it."""
+        busy = any(context.slot.id == slot.id for context, _ in self._running.values())
+        if self._seats.take(job, slot, busy):
+            self._begin(slot)
 
     def poll(self, timeout: float | None = None) -> list[Event]:
         """Wait for what the jobs have to say."""
+        self._begin_all()
         if not self._running:
             return []
         try:
@@ -76,7 +76,9 @@ class ThreadExecutor:
             events.append(self._events.get())
         for event in events:
             if isinstance(event, Ended):
-                self._running.pop(event.trial)[1].join()
+                _, thread = self._running.pop(event.trial)
+                if not any(thread is other for _, other in self._running.values()):
+                    thread.join()
         return events
 
     def answer(self, trial: int, go: bool) -> None:
@@ -86,6 +88,7 @@ class ThreadExecutor:
 
     def interrupt(self, trial: int) -> None:
         """Ask the job to end at its next chance."""
+        self._begin_all()
         if trial in self._running:
             self._running[trial][0].stop()
 
@@ -95,13 +98,28 @@ class ThreadExecutor:
 
     def close(self) -> None:
         """Ask everything to end, and wait."""
-        for context, thread in self._running.values():
+        for context, _ in self._running.values():
             context.stop()
+        for _, thread in self._running.values():
             thread.join()
+        self._seats.clear()
         self._running.clear()
 
-    def _run(self, job: Job, context: _ThreadContext) -> None:
+    def _begin_all(self) -> None:
+        for slot in self._seats.waiting():
+            self._begin(slot)
+
+    def _begin(self, slot: Slot) -> None:
+        jobs = self._seats.begin(slot)
+        contexts = [_ThreadContext(job, slot, self._events) for job in jobs]
+        thread = threading.Thread(target=self._run, args=(jobs, contexts), daemon=True)
+        self._running |= {context.trial: (context, thread) for context in contexts}
+        thread.start()
+
+    def _run(self, jobs: Sequence[Job], contexts: Sequence[_ThreadContext]) -> None:
         began = time.monotonic()
-        self._events.put(Started(job.trial, job.attempt, os.getpid()))
-        outcome = entry.call(job, context)
-        self._events.put(Ended(job.trial, job.attempt, outcome, time.monotonic() - began))
+        for job in jobs:
+            self._events.put(Started(job.trial, job.attempt, os.getpid()))
+        for place, outcome in entry.outcomes(jobs, contexts):
+            job = jobs[place]
+            self._events.put(Ended(job.trial, job.attempt, outcome, time.monotonic() - began))

@@ -1,5 +1,7 @@
 """The process that runs jobs: the surroundings of each are set first, then its entry is called.
 
+Jobs of one stack are run as one: they have their surroundings in common, and a context each.
+
 It speaks with the executor over one pipe. When that pipe closes the driver is
 gone: the job is asked to stop, and the process ends within `GRACE` seconds
 whatever the job does, so that no orphan trains on.
@@ -26,49 +28,55 @@ from pathlib import Path
 from seqsweep.launching import entry, leaks, memory
 from seqsweep.protocol import Complete, Ended, Job, Pruned, Report, Slot, Started
 
+OUTPUT = "output.log"
+"""What a job prints, in its directory; several that run as one print to the first one's."""
+
 GRACE = 10.0
 """Seconds a job has for its checkpoint once it has been asked to stop."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """From the executor: a job, where it is to run, and the driver's environment."""
+    """From the executor: a job, or several of one stack, where to run, and the driver's environment."""
 
-    job: Job
+    jobs: tuple[Job, ...]
     slot: Slot
     environment: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """From the executor: the pruner's word on the latest report."""
+    """From the executor: the pruner's word on the trial's latest report."""
 
+    trial: int
     go: bool
 
 
 @dataclass(frozen=True)
 class Interrupt:
-    """From the executor: write a checkpoint and end."""
+    """From the executor: the trial is to write a checkpoint and end."""
+
+    trial: int
 
 
 @dataclass(frozen=True)
 class Done:
-    """To the executor: the job's last word, and whether the worker waits for another job."""
+    """To the executor: how the last of the jobs ended, and whether the worker waits for others."""
 
     ended: Ended
     again: bool
     device_size: int
-    """Memory of the job's device in bytes; 0 where it used none."""
+    """Memory of the jobs' device in bytes; 0 where they used none."""
 
 
 class WorkerContext:
     """The `JobContext` of a job in a worker process."""
 
-    def __init__(self, work: Work, pipe: Connection) -> None:
-        self.trial = work.job.trial
-        self.attempt = work.job.attempt
-        self.directory = Path(work.job.directory)
-        self.slot = work.slot
+    def __init__(self, job: Job, slot: Slot, pipe: Connection) -> None:
+        self.trial = job.trial
+        self.attempt = job.attempt
+        self.directory = Path(job.directory)
+        self.slot = slot
         self.over = False
         """Whether the job has ended and the process goes on."""
         self.answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -108,17 +116,17 @@ class WorkerContext:
 
 
 class _Inbox:
-    """What the executor sends: a word is for the job that was sent last before it."""
+    """What the executor sends: a word is for the trial's job among those that were sent last before it."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
-        self._latest: WorkerContext | None = None
-        self._jobs: queue.SimpleQueue[tuple[Work, WorkerContext] | None] = queue.SimpleQueue()
+        self._latest: dict[int, WorkerContext] = {}
+        self._received: queue.SimpleQueue[tuple[Work, list[WorkerContext]] | None] = queue.SimpleQueue()
         threading.Thread(target=self._listen, name="seqsweep-pipe", daemon=True).start()
 
-    def next(self) -> tuple[Work, WorkerContext] | None:
-        """Wait for a job; None once the driver is gone."""
-        return self._jobs.get()
+    def next(self) -> tuple[Work, list[WorkerContext]] | None:
+        """Wait for work; None once the driver is gone."""
+        return self._received.get()
 
     def _listen(self) -> None:
         while True:
@@ -126,24 +134,30 @@ class _Inbox:
                 self._take(self._pipe.recv())
             except (EOFError, OSError):
                 break
-        if self._latest:
-            self._latest.stop_soon()
-        self._jobs.put(None)
+            except Exception:  # a job that only the driver can read: nobody would hear of its end
+                traceback.print_exc()
+                os._exit(1)
+        for context in self._latest.values():
+            context.stop_soon()
+        self._received.put(None)
 
     def _take(self, message: object) -> None:
         if isinstance(message, Work):
-            self._latest = WorkerContext(message, self._pipe)
-            self._jobs.put((message, self._latest))
-        elif self._latest and isinstance(message, Answer):
-            self._latest.answers.put(message.go)
-        elif self._latest:
-            self._latest.stop_soon()
+            contexts = [WorkerContext(job, message.slot, self._pipe) for job in message.jobs]
+            self._latest = {context.trial: context for context in contexts}
+            self._received.put((message, contexts))
+        elif isinstance(message, Answer | Interrupt) and message.trial in self._latest:
+            context = self._latest[message.trial]
+            if isinstance(message, Answer):
+                context.answers.put(message.go)
+            else:
+                context.stop_soon()
 
 
 def run(pipe: Connection, jobs: int, preload: Sequence[str]) -> None:
     """Body of the worker process: runs up to so many jobs and ends, threads left behind or not.
 
-    `preload` names modules to import before the first job.
+    A stack counts as one job. `preload` names modules to import before the first.
     """
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
@@ -156,11 +170,11 @@ def run(pipe: Connection, jobs: int, preload: Sequence[str]) -> None:
             received = inbox.next()
             if received is None:
                 break
-            work, context = received
+            work, contexts = received
             _surroundings(work)
             if number == 0:
                 _warm_up(preload)
-            if not _run(work, context, pipe, last=number == jobs - 1):
+            if not _run(work, contexts, pipe, last=number == jobs - 1):
                 break
     except BaseException:
         traceback.print_exc()
@@ -175,21 +189,28 @@ def _warm_up(preload: Sequence[str]) -> None:
     gc.freeze()  # what has been imported is there to stay: no collection looks at it, or copies its pages
 
 
-def _run(work: Work, context: WorkerContext, pipe: Connection, last: bool) -> bool:
-    """Run one job; whether the process waits for another."""
+def _run(work: Work, contexts: Sequence[WorkerContext], pipe: Connection, last: bool) -> bool:
+    """Run a job, or several as one; whether the process waits for another."""
     put_back = None if last else leaks.remember()
-    job = work.job
     began = time.monotonic()
-    pipe.send(Started(job.trial, job.attempt, os.getpid()))
-    outcome = entry.call(job, context)
-    seconds = time.monotonic() - began
-    used = memory.used()
+    for job in work.jobs:
+        pipe.send(Started(job.trial, job.attempt, os.getpid()))
+    left, well = len(work.jobs), True
+    for place, outcome in entry.outcomes(work.jobs, contexts):
+        job, seconds, used = work.jobs[place], time.monotonic() - began, memory.used()
+        ended = Ended(job.trial, job.attempt, outcome, seconds, used.resident, used.on_device)
+        well = well and isinstance(outcome, Complete | Pruned)
+        left -= 1
+        if left:  # the last word comes when the process is done
+            contexts[place].over = True
+            with suppress(OSError):  # the driver is gone; the others still write their checkpoints
+                pipe.send(ended)
     for stream in (sys.stdout, sys.stderr):
         with suppress(ValueError, AttributeError):  # the job may have closed it
             stream.flush()
-    fit = _clean_up(put_back, used) and isinstance(outcome, Complete | Pruned) and not context.interrupted
-    context.over = fit
-    ended = Ended(job.trial, job.attempt, outcome, seconds, used.resident, used.on_device)
+    fit = _clean_up(put_back, used) and well and not any(context.interrupted for context in contexts)
+    for context in contexts:
+        context.over = fit
     try:
         pipe.send(Done(ended, fit, used.of_device))
     except OSError:  # the driver is gone; what matters is on disk
@@ -218,13 +239,18 @@ def _surroundings(work: Work) -> None:
     # The variable is read when torch is imported, which has been done already in most processes.
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(work.slot.threads)
-    directory = Path(work.job.directory)
-    if not directory.is_dir():
+    directory, *others = (Path(job.directory) for job in work.jobs)
+    if not all(folder.is_dir() for folder in (directory, *others)):
         os._exit(1)  # the driver gave up while this process was starting, and has tidied up
-    output = os.open(directory / "output.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    output = os.open(directory / OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)
+    for other in others:
+        with (other / OUTPUT).open("a") as log:
+            log.write(
+                f"run as one with trial {work.jobs[0].trial}: all they print is in {directory / OUTPUT}\n"
+            )
 
 
 def _adopt_grandchildren() -> None:

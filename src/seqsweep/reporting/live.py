@@ -234,4 +234,6 @@ class LiveView:
             begun = wording.duration(now - trial.since)
             line = f"trial {number:>3}  {begun:>7}  {value:<20}  {wording.parameters(trial.params)}"
             lines.append(Text(line, style="dim", overflow="ellipsis", no_wrap=True))
+        if (more := len(self._progress.running) - len(lines)) > 0:
+            lines.append(Text(f"and {more} more", style="dim"))
         return lines

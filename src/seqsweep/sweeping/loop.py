@@ -1,7 +1,13 @@
-"""The loop: while budget is left and a seat is free, ask; whatever ends first is told first."""
+"""The loop: while budget is left and a seat is free, ask; whatever ends first is told first.
+
+A slot of several seats is filled while it is empty. Its first trial is whatever is next;
+then those join it that may run with it as one. Others that were asked for on the way
+wait, and have the next slots: what was asked for is run, whatever is spent meanwhile.
+"""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +28,7 @@ from seqsweep.protocol import (
     Report,
     Slot,
     SlotLost,
+    Stacking,
     Started,
 )
 from seqsweep.sweeping.study import Study, Suggestion
@@ -61,17 +68,24 @@ class Budget:
     retries: int = 1
 
 
-@dataclass
+@dataclass(eq=False)
 class _Attempt:
     """One attempt at a trial: waiting for a seat, or running on `slot`."""
 
     suggestion: Suggestion
     deaths: int = 0
+    """How often its process has died while nothing else ran in it."""
     alone: bool = False
     """Whether nothing may run beside it on its device."""
+    single: bool = False
+    """Whether nothing may run with it as one."""
     slot: Slot = field(default_factory=lambda: Slot(id=-1))
     crowded: bool = False
     """Whether anything has run beside it on its device."""
+    shares: bool = False
+    """Whether it runs with others as one."""
+    job: Job | None = None
+    """Once it has been made."""
 
     def beside(self, slot: Slot) -> bool:
         """Whether it runs on a device of `slot`; without devices all slots share the machine's memory."""
@@ -136,16 +150,50 @@ class Loop:
     def _fill(self) -> None:
         slots = self.executor.slots()
         self._timeline.offered(slots)
-        for slot in slots:
-            while self._has_room(slot) and (following := self._following(slot)) is not None:
-                self._submit(following, slot)
+        for place, slot in enumerate(slots):
+            if self._has_room(slot) and (first := self._following(slot)) is not None:
+                self._submit(first, slot)
+                self._join(first, slot, slots[place + 1 :])
+
+    def _join(self, first: _Attempt, slot: Slot, others: Sequence[Slot]) -> None:
+        """Give the slot's other seats to trials that may run with its first as one.
+
+        Where few are left they are dealt evenly to the slots that are free, `others` among them.
+        """
+        stack = self._job(first).stack
+        if stack is None or slot.seats == 1 or first.single or first.alone:
+            return
+        free = 1 + sum(self._has_room(other) for other in others)
+        for _ in range(min(slot.seats, math.ceil((1 + self._left()) / free)) - 1):
+            companion = self._companion(stack, slot)
+            if companion is None:
+                return
+            self._submit(companion, slot)
+
+    def _companion(self, stack: Stacking, slot: Slot) -> _Attempt | None:
+        """The first of those that wait which may join, else a new one; new ones that may not wait."""
+        if self.stopping:
+            return None
+        for place, attempt in enumerate(self._waiting):
+            if not attempt.single and self._job(attempt).stack == stack:
+                return self._waiting.pop(place)
+        while len(self._waiting) < slot.seats and (asked := self._ask()) is not None:
+            if self._job(asked).stack == stack:
+                return asked
+            asked.suggestion.waited = True
+            self._waiting.append(asked)
+        return None
+
+    def _left(self) -> float:
+        """How many trials may be still to begin."""
+        begun = self._told + len(self._running) + len(self._emptying)
+        return max(len(self._waiting), min(self.budget.n_trials, self.study.size) - begun)
 
     def _has_room(self, slot: Slot) -> bool:
         beside = [attempt for attempt in self._running.values() if attempt.beside(slot)]
         if any(attempt.beside(slot) for attempt in self._emptying):
             return not beside
-        taken = sum(attempt.slot.id == slot.id for attempt in beside)
-        return taken < slot.seats and not any(attempt.alone for attempt in beside)
+        return not any(attempt.alone or attempt.slot.id == slot.id for attempt in beside)
 
     def _following(self, slot: Slot) -> _Attempt | None:
         if self.stopping:
@@ -154,8 +202,10 @@ class Loop:
             if attempt.beside(slot):
                 self._emptying.remove(attempt)
                 return attempt
-        if self._waiting:
-            return self._waiting.pop(0)
+        return self._waiting.pop(0) if self._waiting else self._ask()
+
+    def _ask(self) -> _Attempt | None:
+        """A new trial, if one may be asked for."""
         while self._may_ask():
             suggestion = self.study.ask()
             if suggestion.copy_of is None:
@@ -172,7 +222,7 @@ class Loop:
 
     def _may_ask(self) -> bool:
         budget = self.budget
-        begun = self._told + len(self._running) + len(self._emptying)
+        begun = self._told + len(self._running) + len(self._emptying) + len(self._waiting)
         return not (
             self.study.exhausted
             or begun >= min(budget.n_trials, self.study.size)
@@ -181,14 +231,21 @@ class Loop:
             or (budget.max_failures is not None and self._failures >= budget.max_failures)
         )
 
+    def _job(self, attempt: _Attempt) -> Job:
+        if attempt.job is None:
+            attempt.job = self.make_job(attempt.suggestion)
+        return attempt.job
+
     def _submit(self, attempt: _Attempt, slot: Slot) -> None:
         suggestion = attempt.suggestion
         self.study.begin(suggestion)
-        job = self.make_job(suggestion)
+        job = self._job(attempt)
         neighbours = [other for other in self._running.values() if other.beside(slot)]
         attempt.slot, attempt.crowded = slot, bool(neighbours)
         for other in neighbours:
             other.crowded = True
+            if other.slot.id == slot.id:
+                other.shares = attempt.shares = True
         self._running[suggestion.number] = attempt
         self.executor.submit(job, slot)
         self._timeline.begun(suggestion.number, suggestion.attempt, slot)
@@ -221,7 +278,8 @@ class Loop:
             return  # stays running in the store; the next driver goes on with it
         if isinstance(outcome, Infeasible) and outcome.memory and attempt.crowded:
             self._timeline.ended(attempt.suggestion.number, "crowded")
-            self._again(attempt, self._emptying, f"{outcome.reason}; trying again with nothing beside it")
+            # The stack itself may have been too large: by itself it may bear what runs beside it.
+            self._again(attempt, self._waiting if attempt.shares else self._emptying, outcome.reason)
             return
         state = self.study.tell(attempt.suggestion, outcome, event.seconds if event else 0.0)
         self._timeline.ended(attempt.suggestion.number, state)
@@ -232,10 +290,12 @@ class Loop:
     def _again(self, attempt: _Attempt, queue: list[_Attempt], why: str) -> None:
         """Another attempt at the same trial, which goes on from its checkpoint."""
         attempt.suggestion.attempt += 1
-        for observer in self.observers:
-            observer.message(f"trial {attempt.suggestion.number}: {why}")
         alone = attempt.alone or queue is self._emptying
-        queue.append(_Attempt(attempt.suggestion, attempt.deaths, alone, attempt.slot))
+        how = " by itself" if attempt.shares else " with nothing beside it" if alone else ""
+        for observer in self.observers:
+            observer.message(f"trial {attempt.suggestion.number}: {why}; trying again{how}")
+        # Whoever brought a process down shall not do so to others a second time: from now on it is single.
+        queue.append(_Attempt(attempt.suggestion, attempt.deaths, alone, True, attempt.slot))
 
     def _count(self, state: str, number: int) -> None:
         self._told += 1
@@ -251,11 +311,10 @@ class Loop:
         if self.stopping:
             del self._running[attempt.suggestion.number]
             self._timeline.ended(attempt.suggestion.number, "lost")
-        elif attempt.deaths >= self.budget.retries:
+        elif not attempt.shares and attempt.deaths >= self.budget.retries:
             self._ended(attempt, Failed(f"{event.reason}, {attempt.deaths + 1} times"), None)
         else:
             del self._running[attempt.suggestion.number]
             self._timeline.ended(attempt.suggestion.number, "lost")
-            attempt.deaths += 1
-            queue = self._emptying if attempt.alone else self._waiting
-            self._again(attempt, queue, f"{event.reason}; trying again")
+            attempt.deaths += not attempt.shares  # of several it is not known which one was the cause
+            self._again(attempt, self._emptying if attempt.alone else self._waiting, event.reason)

@@ -63,6 +63,8 @@ class Suggestion:
     attempt: int
     copy_of: FrozenTrial | None = None
     """The completed trial of the same configuration, whose values this one takes."""
+    waited: bool = False
+    """Whether it has waited for a slot since it was drawn."""
 
 
 class Study:
@@ -197,7 +199,7 @@ class Study:
         """Store how the trial ended; returns its state as our tables name it."""
         state, told, values = self._verdict(outcome)
         trial = suggestion.trial
-        if suggestion.attempt > 1:  # else Optuna's own times say it
+        if suggestion.attempt > 1 or suggestion.waited:  # else Optuna's own times say it
             trial.set_user_attr("seqsweep.seconds", round(seconds, 3))
         if isinstance(outcome, Pruned) and outcome.best is not None:
             trial.set_user_attr("seqsweep.best", outcome.best)

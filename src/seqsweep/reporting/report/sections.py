@@ -212,7 +212,12 @@ def _timeline(report: StudyReport, drawn: list[go.Figure]) -> Iterator[Part]:
         if report.timeline.busy is None
         else f"{report.timeline.busy:.1%} of the slots' time was busy; white is idle. "
     )
-    words = f"A bar an attempt at a trial. {busy}Pauses of more than a minute between commands are left out."
+    as_one = max(report.timeline.seats.values(), default=1) > 1
+    together = "Bars above each other in a slot were trained as one. " if as_one else ""
+    words = (
+        f"A bar an attempt at a trial. {together}{busy}"
+        "Pauses of more than a minute between commands are left out."
+    )
     if not report.timeline.recorded:
         words = "The store does not say where the trials ran: those that overlap are in rows of their own."
     yield (

@@ -34,6 +34,8 @@ class Attempt:
     end: float
     how: str
     """The trial's state, if the attempt ended it; else interrupted, lost, crowded, running or cut off."""
+    seat: int = 0
+    """Which of its lane's rows it is in: those that ran there at one time are in rows of their own."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,14 @@ class Timeline:
     """Whether the store says where trials ran; else a lane is only what runs at one time."""
     offered: float = 0.0
     """Seconds that there were slots for, all slots together."""
+
+    @property
+    def seats(self) -> Mapping[str, int]:
+        """How many attempts were in each lane at one time, at most; 1 if none ever was."""
+        most = dict.fromkeys(self.lanes, 1)
+        for attempt in self.attempts:
+            most[attempt.lane] = max(most[attempt.lane], attempt.seat + 1)
+        return most
 
     @property
     def busy(self) -> float | None:
@@ -74,7 +84,7 @@ def read(study: optuna.Study, trials: Sequence[FrozenTrial]) -> Timeline:
     known = {attempt.trial for attempt in recorded}
     trained = _trained(trials) if recorded else trials
     others = _unrecorded([trial for trial in trained if trial.number not in known], bool(recorded))
-    attempts = (*recorded, *others)
+    attempts = tuple(_seated([*recorded, *others]))
     sessions = _sessions(parts)
     spans = _merged([*(span for span, _ in sessions), *((each.begin, each.end) for each in attempts)])
     return Timeline(
@@ -128,8 +138,7 @@ def _unrecorded(trials: Sequence[FrozenTrial], beside: bool) -> list[Attempt]:
     free: list[float] = []
     attempts = []
     for begin, end, trial in sorted(_times(trials), key=lambda each: each[:2]):
-        lane = next((place for place, until in enumerate(free) if until <= begin), len(free))
-        free[lane:] = [end, *free[lane + 1 :]]
+        lane = _take_row(free, begin, end)
         name = f"unknown {lane + 1}" if beside else f"row {lane + 1}"
         infeasible = trial.user_attrs.get("seqsweep.state") == "infeasible"
         state = (
@@ -137,6 +146,23 @@ def _unrecorded(trials: Sequence[FrozenTrial], beside: bool) -> list[Attempt]:
         )
         attempts.append(Attempt(trial.number, 1, name, begin, end, state))
     return attempts
+
+
+def _seated(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """The attempts, those that overlap in a lane in rows of it."""
+    free = defaultdict[str, list[float]](list)
+    seats = {
+        id(each): _take_row(free[each.lane], each.begin, each.end)
+        for each in sorted(attempts, key=lambda each: each.begin)
+    }
+    return [replace(each, seat=seats[id(each)]) for each in attempts]
+
+
+def _take_row(free: list[float], begin: float, end: float) -> int:
+    """The first row that is free at `begin`, or a new one; `free` says until when each is taken."""
+    row = next((place for place, until in enumerate(free) if until <= begin), len(free))
+    free[row:] = [end, *free[row + 1 :]]
+    return row
 
 
 def _times(trials: Iterable[FrozenTrial]) -> Iterator[tuple[float, float, FrozenTrial]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seqsweep.reporting import wording
@@ -17,10 +18,46 @@ _UNITS = ((2 * 86400.0, 86400.0, "days"), (2 * 3600.0, 3600.0, "hours"), (180.0,
 _MOST_LANES = 64
 _MOST_NAMED = 60
 """Up to so many bars have a border, and bear their trial's number."""
+_ROW = 34
+"""Height of a lane in pixels; one of several seats is higher, as much as `_MOST_ROWS` of them."""
+_MOST_ROWS = 6.0
+_LEGIBLE = 9.0
+"""Height in pixels of a bar that can bear a number."""
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """Where a lane is in the figure, its y counted in rows from the top."""
+
+    top: float
+    height: float
+    seats: int
+
+    @property
+    def middle(self) -> float:
+        return self.top + self.height / 2
+
+    @property
+    def bar(self) -> float:
+        """What one of its bars has of its height."""
+        return 0.75 * self.height / self.seats
+
+    def place(self, seat: int) -> float:
+        """The middle of that seat's bars."""
+        return self.top + 0.125 * self.height + (seat + 0.5) * self.bar
+
+
+def _lanes(shown: Timeline) -> dict[str, _Lane]:
+    lanes: dict[str, _Lane] = {}
+    top = -0.5
+    for name, seats in list(shown.seats.items())[:_MOST_LANES]:
+        lanes[name] = _Lane(top, min(max(1.0, 0.55 * seats), _MOST_ROWS), seats)
+        top += lanes[name].height
+    return lanes
 
 
 def timeline(report: StudyReport) -> go.Figure | None:
-    """A bar an attempt, a row a slot; what is white was idle."""
+    """A bar an attempt, a row a slot, in it bars above each other for what ran as one; white was idle."""
     import plotly.graph_objects as go
 
     shown = report.timeline
@@ -28,9 +65,11 @@ def timeline(report: StudyReport) -> go.Figure | None:
         return None
     whole = shown.elapsed(float("inf"))
     unit, word = _unit(whole)
-    lanes = {lane: place for place, lane in enumerate(shown.lanes[:_MOST_LANES])}
+    lanes = _lanes(shown)
+    rows = sum(lane.height for lane in lanes.values())
     states = [state for state in COLOURS if any(each.how == state for each in shown.attempts)]
     few = len(shown.attempts) <= _MOST_NAMED
+    legible = few and all(_ROW * lane.bar >= _LEGIBLE for lane in lanes.values())
     traces = []
     for state in states:
         chosen = [each for each in shown.attempts if each.how == state and each.lane in lanes]
@@ -39,12 +78,13 @@ def timeline(report: StudyReport) -> go.Figure | None:
             go.Bar(
                 base=[round(begin, 4) for begin in begins],
                 x=[round((each.end - each.begin) / unit, 4) for each in chosen],
-                y=[lanes[each.lane] for each in chosen],
+                y=[lanes[each.lane].place(each.seat) for each in chosen],
+                width=[lanes[each.lane].bar for each in chosen],
                 orientation="h",
                 name=safe(state),
                 marker={"color": COLOURS[state], "line": {"color": "white", "width": 0.6 if few else 0}},
                 text=[str(each.trial) for each in chosen],
-                textposition="inside" if few else "none",
+                textposition="inside" if legible else "none",
                 insidetextanchor="middle",
                 textangle=0,
                 hovertext=[_about(each) for each in chosen],
@@ -53,14 +93,13 @@ def timeline(report: StudyReport) -> go.Figure | None:
         )
     made = figure(
         traces,
-        height=120 + 34 * len(lanes),
+        height=round(120 + _ROW * rows),
         barmode="overlay",
-        bargap=0.25,
         showlegend=True,
         xaxis=axis(f"{word} since the study began", range=[0, whole / unit]),
         yaxis={
-            "tickvals": list(lanes.values()), "ticktext": [safe(lane) for lane in lanes],
-            "range": [len(lanes) - 0.4, -0.6], "showgrid": False, "ticks": "",
+            "tickvals": [lane.middle for lane in lanes.values()], "ticktext": [safe(lane) for lane in lanes],
+            "range": [rows - 0.4, -0.6], "showgrid": False, "ticks": "",
         },
     )  # fmt: skip
     return _with_breaks(made, shown, unit)

@@ -1,0 +1,78 @@
+"""TrialStack: many trials of one architecture, trained as one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from seqsweep.stacking.optimizers import OPTIMIZERS, clip
+from seqsweep.stacking.parameters import Table
+from seqsweep.stacking.step import losses
+from seqsweep.training.outcomes import out_of_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from seqsweep.protocol import Outcome
+    from seqsweep.stacking.member import Member
+    from seqsweep.tasks import Task
+
+
+class TrialStack:
+    """Trains its members together, step by step, each on its own batches and at its own epoch.
+
+    A step is one function of a table that has a row of parameters a member; all
+    that a step does stays within a row, so that each member is trained as it would be alone.
+
+    Args:
+        members: of one architecture, on one device.
+        template: a task like theirs, as `seqsweep.stacking.step.losses` wants one.
+
+    """
+
+    def __init__(self, members: Sequence[Member], template: Task) -> None:
+        self.members = list(members)
+        self._template = template
+        self._arrange()
+
+    def train(self) -> Iterator[tuple[Member, Outcome]]:
+        """Each member with its outcome, as it ends."""
+        while self.members:
+            self.step()
+            ended = [
+                (member, outcome) for member in self.members if (outcome := _between(member)) is not None
+            ]
+            if ended:
+                for member, _ in ended:
+                    self.members.remove(member)
+                if self.members:
+                    self._arrange()
+            yield from ended
+
+    def step(self) -> None:
+        """One optimiser step of every member, on its next batch."""
+        draws = [member.draw() for member in self.members]
+        found, after = losses(self._template, self.table.by_name, draws)
+        self.table.differentiate(found.sum())
+        norms = clip(self.table.gradients, [member.clip for member in self.members])
+        self.optimizer.step()
+        measured = torch.stack([found.detach(), norms], dim=1)
+        for member, own, state in zip(self.members, measured.unbind(), after, strict=True):
+            member.stepped(own, state)
+
+    def _arrange(self) -> None:
+        """Put the members' parameters, and their optimisers' state, side by side."""
+        self.table = Table([member.task.model for member in self.members])
+        optimizers = [member.optimizer for member in self.members]
+        self.optimizer = OPTIMIZERS[type(optimizers[0])](self.table, optimizers)
+
+
+def _between(member: Member) -> Outcome | None:
+    """What is due after a step; an outcome if the member is over. What one raises ends it alone."""
+    try:
+        return member.turn() if member.epoch_over else member.pause()
+    except Exception as error:
+        if out_of_memory(error):
+            raise  # it is not this one's fault more than another's
+        return member.failed(error)
