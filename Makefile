@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-real faults lint ui lock clean
+.PHONY: help demo test test-real faults bench lint ui lock clean
 
 help:
 	@echo "make demo       sweep small recurrent networks on real digits (24 trials, two minutes)"
 	@echo "make test       the quick tests"
 	@echo "make test-real  the tests with real servers, a browser, killed processes, fresh installs"
 	@echo "make faults     every fault, injected into real studies (workers and drivers killed, trials gone wrong)"
+	@echo "make bench      our speed beside bare PyTorch's and the usual stack's (half an hour on two cores)"
 	@echo "make lint       ruff, mypy --strict, import contracts"
 	@echo "make ui         MLflow's UI on the store here"
 
@@ -32,6 +33,10 @@ test-real: $(READY)
 
 faults: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m faults
+
+# make bench BENCH="--only single logging --repeats 3", --quick for a smoke run, --device cuda
+bench: $(READY)
+	PYTHONPATH=benchmarks $(BIN)/python -m speed $(BENCH)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,0 +1,61 @@
+"""Trials of one network that differ in seed and learning rate: bare loops in turn, and one stack."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from speed import works
+from speed.spools import epochs_of, seconds_a_step
+
+
+def configurations(overrides: list[str], members: int) -> list[dict[str, Any]]:
+    """Learning rates from 0.0003 to 0.003, a seed each."""
+    config = works.configuration(overrides)
+    rates = [3e-4 * 10 ** (number / max(1, members - 1)) for number in range(members)]
+    return [works.member(config, seed=number, lr=lr) for number, lr in enumerate(rates)]
+
+
+def bare(overrides: list[str], members: int, device: str) -> dict[str, Any]:
+    """Seconds a step of all, and each one's validation losses."""
+    import torch
+
+    from seqsweep.training import build
+    from speed.plain import fit
+
+    seconds, losses, steps = 0.0, [], 0
+    for config in configurations(overrides, members):
+        learner, feed = works.plainly(build(config), device)
+        optimizer = torch.optim.Adam(learner.parameters(), lr=config["optimizer"]["lr"])
+        epochs, clip = config["trainer"]["max_epochs"], config["trainer"]["gradient_clip_val"]
+        began = time.perf_counter()
+        history = fit(learner, feed.batches, feed.val, epochs=epochs, optimizer=optimizer, clip=clip)
+        seconds += time.perf_counter() - began
+        losses.append([epoch["val/loss"] for epoch in history])
+        steps = epochs * len(feed)
+    return {"seconds": seconds / steps, "losses": losses}
+
+
+def stacked(overrides: list[str], members: int, device: str) -> dict[str, Any]:
+    """The same of one stack, from what its members record."""
+    import torch
+
+    from seqsweep.protocol import Complete, LocalContext
+    from seqsweep.stacking.jobs import run
+
+    torch.set_num_threads(1)
+    payloads = [
+        {"config": config, "goal": {"metric": "val/loss", "direction": "minimize", "test": False}}
+        for config in configurations(overrides, members)
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        folders = [Path(name) / str(number) for number in range(members)]
+        for folder in folders:
+            folder.mkdir()
+        contexts = [LocalContext(folder, trial=number) for number, folder in enumerate(folders)]
+        for place, outcome in run(payloads, contexts):
+            assert isinstance(outcome, Complete), f"member {place}: {outcome}"
+        losses = [[epoch.metrics["val/loss"] for epoch in epochs_of(folder)] for folder in folders]
+        return {"seconds": seconds_a_step(folders), "losses": losses}

@@ -1,0 +1,67 @@
+"""Growth: whether the 500th trial takes as long as the 10th, and an epoch as long as its data is."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Iterator
+
+from speed import studies
+from speed.measuring import Bar, Row, Settings
+from speed.spools import described
+from speed.workers import Worker
+
+FIRST, LAST, WINDOW = 10, 500, 50
+SMALL = ("data.validation_size=100", "data.test_size=1600", "model.hidden_size=16", "trainer.max_epochs=1")
+"""97 training images, four steps: a trial is little more than what a trial costs."""
+EXAMPLES = {200: 20, 2_000: 6, 20_000: 3}
+"""And the epochs that are run over so many."""
+ADDING = ("data=adding", "data.length=20", "data.validation_size=100", "model=gru", "model.hidden_size=32")
+
+
+def measure(settings: Settings) -> Iterator[Row]:
+    """One long study a sampler; then runs over more and more data."""
+    last, window = (40, 10) if settings.quick else (LAST, WINDOW)
+    params = {"optimizer.lr": "tag(log, interval(1e-4, 1e-2))", "optimizer.weight_decay": "interval(0, 1e-2)"}
+    # what TPE itself thinks about grows with what it has seen: its row has no bar
+    for name, sampler, bar in (("random", studies.RANDOM, Bar(1.1, most=True)), ("TPE", studies.TPE, None)):
+        studies.write(settings, f"growth-{name}", trials=last + 1, params=params, sampler=sampler)
+        ran = studies.sweep(settings, f"growth-{name}", f"growth-{name}", *SMALL)
+        begun = sorted(described(trial)[0] for trial in ran.trials)
+        early, late = begun[FIRST : FIRST + window + 1], begun[-window - 1 :]
+        seconds = {
+            f"trials {FIRST} to {FIRST + window}": [(early[-1] - early[0]) / window],
+            f"trials {last - window} to {last}": [(late[-1] - late[0]) / window],
+        }
+        ratio = (f"trials {last - window} to {last}", f"trials {FIRST} to {FIRST + window}")
+        yield Row(f"{name} search, two workers, one study", "s a trial", seconds, ratio, bar)
+    yield _epochs(settings)
+
+
+def _epochs(settings: Settings) -> Row:
+    """What each further example costs, from 200 to 2,000 and from there to 20,000."""
+    seconds: dict[int, list[float]] = {size: [] for size in EXAMPLES}
+    with Worker(settings, "ours") as worker:
+        for _, (size, epochs) in itertools.product(range(settings.repeats), EXAMPLES.items()):
+            typed = [
+                *ADDING,
+                f"data.train_size={size}",
+                f"trainer.max_epochs={2 if settings.quick else epochs}",
+            ]
+            times = worker.ask(
+                "speed.contestants:epoch_seconds", overrides=[*typed, "trainer.accelerator=cpu"]
+            )
+            seconds[size].append(statistics.median(times))
+    small, middle, large = seconds.values()
+    first, second = (
+        [1e6 * (b - a) / count for a, b in zip(less, more, strict=True)]
+        for less, more, count in ((small, middle, 1_800), (middle, large, 18_000))
+    )
+    names = ("200 to 2,000", "2,000 to 20,000")
+    note = "seconds an epoch: " + ", ".join(
+        f"{statistics.median(values):.3f} of {size:,}" for size, values in seconds.items()
+    )
+    values = dict(zip(names, (first, second), strict=True))
+    return Row(
+        "an epoch's each further example", "µs", values, (names[1], names[0]), Bar(1.1, most=True), note
+    )
