@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from seqsweep.stacking import stack
 from seqsweep.stacking.jobs import template
 from seqsweep.stacking.member import Member
 from seqsweep.stacking.stack import TrialStack
@@ -120,16 +121,34 @@ def alone(configuration: dict[str, Any]) -> tuple[list[Tensor], list[float]]:
     raise AssertionError("an epoch has a step at least")
 
 
+@pytest.mark.parametrize(("kind", "block"), [("numbers", 2), ("story", 1)])
+def test_large_trials_are_differentiated_some_at_a_time(
+    kind: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "_block", lambda *_: block)
+    test_in_float64_a_member_is_trained_as_it_is_alone("GRU", kind, "Adam", {"model__dropout": 0.2}, tmp_path)
+
+
+def test_a_stack_is_cut_into_blocks_where_it_would_not_fit_into_a_cache(tmp_path: Path) -> None:
+    for size, expected in ((5, [slice(0, 3)]), (300, [slice(0, 1), slice(1, 2), slice(2, 3)])):
+        configs = trials("numbers", tmp_path, "GRU", "Adam", {"model__hidden_size": size})
+        members = [member(*pair) for pair in zip(configs, contexts(tmp_path / str(size), 3), strict=True)]
+        table = TrialStack(members, template(configs, torch.device("cpu"))).table
+        assert [range(3)[rows] for rows in table.blocks] == [range(3)[rows] for rows in expected]
+        for one in members:
+            one.tracker.close()
+
+
 @pytest.mark.parametrize(("model", "kind", "optimizer", "options"), CASES)
 def test_in_float64_a_member_is_trained_as_it_is_alone(
     model: str, kind: str, optimizer: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
     configs = trials(kind, tmp_path, model, optimizer, options)
     members = [doubled(member(*pair)) for pair in zip(configs, contexts(tmp_path, 3), strict=True)]
-    stack = TrialStack(members, template(configs, torch.device("cpu")).double())
+    together = TrialStack(members, template(configs, torch.device("cpu")).double())
     found: list[list[float]] = [[] for _ in members]
     for _ in range(STEPS):
-        stack.step()
+        together.step()
         for one, losses in zip(members, found, strict=True):
             losses.append(float(one.measured[-1][0]))
             if one.epoch_over:

@@ -309,35 +309,28 @@ class GRULoop(Loop):
         # n of the inputs, then r, z, n of the state: the last three are what weight_hh saw
         found = gates.new_empty(trials, time, batch, 4 * size)
         to_state = torch.zeros_like(states[:, 0]) if to_last is None else to_last.clone()
-        scratch, through = torch.empty_like(to_state), torch.empty_like(to_state)
+        scratch, by_product = torch.empty_like(to_state), torch.empty_like(to_state)
         given = [None] * time if to_outputs is None else to_outputs.unbind(2)
-        places = zip(
-            given,
-            states[:, :-1].unbind(1),
-            *_slices(gates, size, 3),
-            candidates.unbind(1),
-            *_slices(found, size, 4),
-            found[..., size:].unbind(1),
-            strict=True,
-        )
-        for out, hidden, r, z, n, candidate, to_n, to_r, to_z, to_candidate, to_product in reversed(
-            list(places)
-        ):
-            if out is not None:
+        to_n, to_r, to_z, to_candidate = _slices(found, size, 4)
+        r, z, n = _slices(gates, size, 3)
+        both, to_both = gates[..., : 2 * size].unbind(1), found[..., size : 3 * size].unbind(1)
+        before, after_product = states[:, :-1].unbind(1), found[..., size:].unbind(1)
+        candidate = candidates.unbind(1)
+        for t in reversed(range(time)):
+            if (out := given[t]) is not None:
                 to_state += out
-            torch.sub(hidden, n, out=scratch).mul_(to_state)
-            _sigmoid_backward(scratch, z, grad_input=to_z)
-            torch.mul(to_state, z, out=through)
-            torch.sub(to_state, through, out=scratch)
-            _tanh_backward(scratch, n, grad_input=to_n)
-            torch.mul(to_n, candidate, out=scratch)
-            _sigmoid_backward(scratch, r, grad_input=to_r)
-            torch.mul(to_n, r, out=to_candidate)
+            torch.sub(before[t], n[t], out=to_z[t]).mul_(to_state)
+            torch.addcmul(to_state, to_state, z[t], value=-1, out=scratch)
+            _tanh_backward(scratch, n[t], grad_input=to_n[t])
+            torch.mul(to_n[t], candidate[t], out=to_r[t])
+            _sigmoid_backward(to_both[t], both[t], grad_input=to_both[t])
+            torch.mul(to_n[t], r[t], out=to_candidate[t])
+            to_state.mul_(z[t])
             if mask is None:
-                torch.baddbmm(through, to_product, weight_hh, out=to_state)
+                to_state.baddbmm_(after_product[t], weight_hh)
             else:
-                torch.bmm(to_product, weight_hh, out=to_state)
-                to_state.mul_(mask).add_(through)
+                torch.bmm(after_product[t], weight_hh, out=by_product)
+                to_state.addcmul_(by_product, mask)
         read = states[:, :-1] if mask is None else states[:, :-1] * mask.unsqueeze(1)
         of_inputs = found[..., size : 3 * size], found[..., :size]
         to_ih = torch.cat([_joined(part, steps) for part in of_inputs], dim=1)

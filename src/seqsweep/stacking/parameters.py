@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
 
@@ -21,20 +21,21 @@ class Table:
 
     Args:
         models: of one architecture, on one device, with parameters of one type.
+        block: rows that are differentiated together, at most.
 
     """
 
-    def __init__(self, models: Sequence[nn.Module]) -> None:
+    def __init__(self, models: Sequence[nn.Module], block: int) -> None:
         named = list(models[0].named_parameters())
         self.shapes = {name: value.shape for name, value in named}
         self.values = torch.stack([flat(list(model.parameters())) for model in models])
         self.gradients = torch.zeros_like(self.values)
-        self.by_name = {
-            name: part.requires_grad_()
-            for name, part in zip(self.shapes, self.views(self.values), strict=True)
-        }
-        """Parameters by name, each K x its shape: what a stacked loss is a function of."""
-        self._gradients = self.views(self.gradients)
+        self.blocks = [slice(start, start + block) for start in range(0, len(models), block)]
+        self._leaves = [self._named(self.values[rows]) for rows in self.blocks]
+        self._gradients = [self._named(self.gradients[rows]) for rows in self.blocks]
+        for leaves in self._leaves:
+            for leaf in leaves.values():
+                leaf.requires_grad_()
         for row, model in zip(self.values, models, strict=True):
             for parameter, part in zip(model.parameters(), self.parts(row), strict=True):
                 parameter.data = part
@@ -49,14 +50,30 @@ class Table:
         """A row like this table's, (N,), as a tensor a parameter: views."""
         return [part[0] for part in self.views(row.unsqueeze(0))]
 
-    def differentiate(self, total: Tensor) -> None:
-        """Let `gradients` be those of `total`, a scalar; zeros where it does not depend on a parameter."""
-        found = torch.autograd.grad(total, list(self.by_name.values()), allow_unused=True)
-        for place, gradient in zip(self._gradients, found, strict=True):
-            if gradient is None:
-                place.zero_()
-            else:
-                place.copy_(gradient)
+    def differentiate(self, losses: Callable[[slice, dict[str, Tensor]], Tensor]) -> Tensor:
+        """Let `gradients` be those of each row's own loss; zeros where it does not depend on a parameter.
+
+        Args:
+            losses: given rows of the table, and parameters by name, each (rows) x its shape: their losses.
+
+        Returns:
+            (K,) losses.
+
+        """
+        found = []
+        for rows, leaves, places in zip(self.blocks, self._leaves, self._gradients, strict=True):
+            own = losses(rows, leaves)
+            gradients = torch.autograd.grad(own.sum(), list(leaves.values()), allow_unused=True)
+            for place, gradient in zip(places.values(), gradients, strict=True):
+                if gradient is None:
+                    place.zero_()
+                else:
+                    place.copy_(gradient)
+            found.append(own.detach())
+        return torch.cat(found)
+
+    def _named(self, table: Tensor) -> dict[str, Tensor]:
+        return dict(zip(self.shapes, self.views(table), strict=True))
 
 
 def flat(tensors: Sequence[Tensor]) -> Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from seqsweep.stacking.optimizers import OPTIMIZERS, clip
 from seqsweep.stacking.parameters import Table
@@ -14,9 +15,16 @@ from seqsweep.training.outcomes import out_of_memory
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from torch import Tensor
+
     from seqsweep.protocol import Outcome
     from seqsweep.stacking.member import Member
     from seqsweep.tasks import Task
+
+
+GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
+WHOLE, BLOCK = 450_000, 230_000
+"""Numbers that a time step may touch in one go, or else in each of several; see benchmarks/NOTES.md."""
 
 
 class TrialStack:
@@ -53,19 +61,36 @@ class TrialStack:
     def step(self) -> None:
         """One optimiser step of every member, on its next batch."""
         draws = [member.draw() for member in self.members]
-        found, after = losses(self._template, self.table.by_name, draws)
-        self.table.differentiate(found.sum())
+        after: list[Any] = []
+
+        def own(rows: slice, parameters: dict[str, Tensor]) -> Tensor:
+            found, states = losses(self._template, parameters, draws[rows])
+            after.extend(states)
+            return found
+
+        found = self.table.differentiate(own)
         norms = clip(self.table.gradients, [member.clip for member in self.members])
         self.optimizer.step()
-        measured = torch.stack([found.detach(), norms], dim=1)
-        for member, own, state in zip(self.members, measured.unbind(), after, strict=True):
-            member.stepped(own, state)
+        measured = torch.stack([found, norms], dim=1)
+        for member, one, state in zip(self.members, measured.unbind(), after, strict=True):
+            member.stepped(one, state)
 
     def _arrange(self) -> None:
         """Put the members' parameters, and their optimisers' state, side by side."""
-        self.table = Table([member.task.model for member in self.members])
+        models = [member.task.model for member in self.members]
+        self.table = Table(models, _block(self._template, self.members))
         optimizers = [member.optimizer for member in self.members]
         self.optimizer = OPTIMIZERS[type(optimizers[0])](self.table, optimizers)
+
+
+def _block(task: Task, members: Sequence[Member]) -> int:
+    """How many trials a step takes at once: what of them is worked on has to fit into a processor's cache."""
+    layers = task.model.recurrent
+    if members[0].device.type != "cpu" or not isinstance(layers, nn.RNNBase):
+        return len(members)
+    size, gates = layers.hidden_size, GATES[layers.mode]
+    numbers = size * (members[0].loader.batch_size * (2 * gates + 1) + gates * size)
+    return len(members) if len(members) * numbers <= WHOLE else max(1, BLOCK // numbers)
 
 
 def _between(member: Member) -> Outcome | None:
