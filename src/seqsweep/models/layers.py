@@ -157,13 +157,14 @@ def last_step(outputs: Tensor, lengths: Tensor | None, size: int) -> Tensor:
         batch x (directions * size).
 
     """
-    forward = outputs[..., :size]  # batch x time x size
+    both = outputs.shape[-1] > size
+    forward = outputs[..., :size] if both else outputs  # batch x time x size
     if lengths is None:
         last = forward[:, -1]  # batch x size
     else:
         index = (lengths - 1).view(-1, 1, 1).expand(-1, 1, size)  # batch x 1 x size
         last = forward.gather(1, index).squeeze(1)  # batch x size
-    return torch.cat([last, outputs[:, 0, size:]], dim=-1)
+    return torch.cat([last, outputs[:, 0, size:]], dim=-1) if both else last
 
 
 def reverse(steps: Tensor, lengths: Tensor | None) -> Tensor:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 from torch.func import functional_call
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
@@ -222,7 +223,10 @@ class Task(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation measures and begin again."""
-        self.log_dict(self.results("val"))
+        if self.trainer.loggers or self.trainer.state.fn != TrainerFn.FITTING:
+            self.log_dict(self.results("val"))
+        else:  # it would take longer than the measures themselves, to put them there as well
+            self.trainer.callback_metrics.update(self.results("val"))
 
     def on_test_epoch_end(self) -> None:
         """Log the test measures and begin again."""

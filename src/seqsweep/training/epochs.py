@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch.optim import Optimizer
 
 from seqsweep.data import Batches
 
@@ -111,7 +112,7 @@ class EpochLoop(_TrainingEpochLoop):
             if index % of == 0:
                 counts.zero_grad.increment_ready()
                 counts.zero_grad.increment_started()
-                optimizer.zero_grad()
+                _forget_gradients(optimizer)
                 counts.zero_grad.increment_completed()
             loss.backward()
             if last:
@@ -126,6 +127,16 @@ class EpochLoop(_TrainingEpochLoop):
         else:
             closure()
         return losses[-1]
+
+
+def _forget_gradients(optimizer: Optimizer) -> None:
+    """What `Optimizer.zero_grad` does, without its entry in a profile, which takes longer than the rest."""
+    if type(optimizer).zero_grad is not Optimizer.zero_grad:
+        optimizer.zero_grad()
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
 
 
 def why_not(trainer: Trainer, ours: Callback) -> str | None:
