@@ -105,7 +105,7 @@ def run_layers(
             steps = steps * masks[layer].to(steps.dtype)
         if residual and layer:
             steps = steps + before
-    last = _stacked(ends)
+    last = ends[0] if len(ends) == 1 else _stacked(ends)
     return steps, last if module.mode == "LSTM" else last[0]
 
 
@@ -244,6 +244,8 @@ def _loop(
         given, end = unroll(cell, weights, read, first, lengths=true_ends, mask=mask)
         outputs.append(reverse(given, lengths) if backward else given)
         ends.append(tuple(part.unsqueeze(0) for part in end))
+    if len(outputs) == 1:
+        return outputs[0], ends[0]
     return torch.cat(outputs, dim=-1), _stacked(ends)
 
 
