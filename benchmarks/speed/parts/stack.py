@@ -27,7 +27,7 @@ class Shape:
 def _shape(cell: str, units: int, bar: float | None = None, *, on: str = "digits") -> Shape:
     data, epochs, needs = {
         "digits": (DIGITS, 3, None),
-        "MNIST rows": ((*MNIST, "data.validation_size=5480"), 1, "mnist"),
+        "MNIST rows": (MNIST, 1, "mnist"),
         "JSB": (CHORALES, 1, "jsb_chorales"),
     }[on]
     typed = (*data, f"model={cell}", f"model.hidden_size={units}")
