@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from seqsweep.errors import StoreError
 from seqsweep.protocol import (
     Complete,
     Failed,
@@ -19,28 +20,16 @@ from seqsweep.protocol import (
 )
 from seqsweep.stacking import jobs
 from seqsweep.tracking import records
-from seqsweep.training import build
+from seqsweep.training import build, record
 from seqsweep.training import jobs as one_by_one
 from stacking.sets import contexts, payload, small
-from training.tiny import Answering
+from training.tiny import SCHEDULERS, Answering
 
 KINDS = {
     "numbers": {"model__dropout": 0.2, "model__num_layers": 2},
     "regression": {"model__recurrent_dropout": 0.2},
     "music": {},
     "story": {"model__dropout": 0.2},
-}
-SCHEDULERS: dict[str, dict[str, Any] | None] = {
-    "none": None,
-    "cosine": {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "_partial_": True, "T_max": 4},
-    "one_cycle": {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "_partial_": True, "max_lr": 0.02},
-    "warm_up": {"_target_": "seqsweep.tasks.WarmUp", "_partial_": True},
-    "plateau": {
-        "_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau",
-        "_partial_": True,
-        "patience": 0,
-        "threshold": 0.5,
-    },
 }
 
 
@@ -195,13 +184,13 @@ def test_members_may_have_epochs_and_patience_of_their_own(tmp_path: Path) -> No
 
 def test_what_is_wrong_with_one_member_ends_it_alone(tmp_path: Path) -> None:
     configs = three("numbers", tmp_path)
-    configs[0]["optimizer"]["lr"] = 1e39  # more than a float32 holds: not a number at once
-    configs[1]["model"]["hidden_size"] = -1
+    configs[0]["model"]["hidden_size"] = -1  # the first of them, which the others must not be built after
+    configs[1]["optimizer"]["lr"] = 1e39  # more than a float32 holds: not a number at once
     given = contexts(tmp_path, 3)
     found = stacked(configs, given, metric="val/accuracy", direction="maximize")
-    assert isinstance(found[0], Infeasible | Failed)
-    assert "not a finite number" in str(found[0])
-    assert found[1] == Failed("model.hidden_size=-1: expected an integer of at least 1", usage=True)
+    assert isinstance(found[1], Infeasible | Failed)
+    assert "not a finite number" in str(found[1])
+    assert found[0] == Failed("model.hidden_size=-1: expected an integer of at least 1", usage=True)
     assert isinstance(found[2], Complete)
 
 
@@ -211,3 +200,28 @@ def test_a_trial_that_has_ended_is_not_trained_again(tmp_path: Path) -> None:
     before = [each.directory.joinpath("best.ckpt").stat().st_mtime_ns for each in given]
     assert stacked(configs, given) == expected
     assert before == [each.directory.joinpath("best.ckpt").stat().st_mtime_ns for each in given]
+
+
+def test_a_member_that_is_never_validated_has_failed_as_it_would_alone(tmp_path: Path) -> None:
+    configs, given = three("numbers", tmp_path, trainer__check_val_every_n_epoch=9), contexts(tmp_path, 4)
+    found = stacked(configs, given[:3])
+    assert set(found.values()) == {one_by_one.run(payload(configs[0]), given[3])}
+    assert isinstance(found[0], Failed)
+
+
+def test_a_record_that_cannot_be_ended_is_its_member_s_own_affair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs, given = three("numbers", tmp_path), contexts(tmp_path, 3)
+    ended = record.finish
+
+    def full(built: Any, directory: Path, *rest: Any, **named: Any) -> None:
+        if directory == given[0].directory:
+            raise StoreError("no space left")
+        ended(built, directory, *rest, **named)
+
+    monkeypatch.setattr(record, "finish", full)
+    found = stacked(configs, given)
+    assert found[0] == Failed("no space left", usage=True)
+    assert isinstance(found[1], Complete)
+    assert isinstance(found[2], Complete)

@@ -16,21 +16,9 @@ from seqsweep.protocol import Complete, Interrupted, LocalContext, Outcome, Prun
 from seqsweep.tracking import MemoryTracker, Spool
 from seqsweep.training import build, train
 from seqsweep.training.callback import TrialCallback
-from training.tiny import STEPS, Answering, config
+from training.tiny import SCHEDULERS, STEPS, Answering, config
 
 OPTIONS: dict[str, Any] = {"model__dropout": 0.3, "tracking__keep_checkpoints": "all"}
-SCHEDULERS: dict[str, dict[str, Any] | None] = {
-    "none": None,
-    "cosine": {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "_partial_": True, "T_max": 4},
-    "one_cycle": {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "_partial_": True, "max_lr": 0.02},
-    "warm_up": {"_target_": "seqsweep.tasks.WarmUp", "_partial_": True},
-    "plateau": {
-        "_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau",
-        "_partial_": True,
-        "patience": 0,
-        "threshold": 0.5,
-    },
-}
 
 
 class Killed(BaseException):

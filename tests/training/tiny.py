@@ -95,6 +95,21 @@ CONFIG: dict[str, Any] = {
 }
 
 
+SCHEDULERS: dict[str, dict[str, Any] | None] = {
+    "none": None,
+    "cosine": {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "_partial_": True, "T_max": 4},
+    "one_cycle": {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "_partial_": True, "max_lr": 0.02},
+    "warm_up": {"_target_": "seqsweep.tasks.WarmUp", "_partial_": True},
+    "plateau": {
+        "_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau",
+        "_partial_": True,
+        "patience": 0,
+        "threshold": 0.5,
+    },
+}
+"""Values of ``scheduler``, by name."""
+
+
 def config(**changes: Any) -> dict[str, Any]:
     """CONFIG with keys changed, ``optimizer__lr=1`` standing for ``optimizer.lr=1``."""
     made = copy.deepcopy(CONFIG)

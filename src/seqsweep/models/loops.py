@@ -47,9 +47,6 @@ class Loop(Function):
 
     """
 
-    parts = 1
-    """How many tensors a state has."""
-
     @classmethod
     def forward(cls, *arguments: Any) -> tuple[Tensor, ...]:
         """See the class."""
@@ -129,14 +126,12 @@ class _Derivative(Function):
 
 def _leading(size: int, in_dims: tuple[int | None, ...], arguments: tuple[Any, ...]) -> list[Any]:
     """All arguments with the trial axis in front."""
-    return [
-        None
-        if value is None
-        else value.movedim(place, 0)
-        if place is not None
-        else value.expand(size, *value.shape)
-        for place, value in zip(in_dims, arguments, strict=True)
-    ]
+
+    def led(value: Tensor, place: int | None) -> Tensor:
+        return value.expand(size, *value.shape) if place is None else value.movedim(place, 0)
+
+    pairs = zip(arguments, in_dims, strict=True)
+    return [None if value is None else led(value, place) for value, place in pairs]
 
 
 def _with_axis(tensors: tuple[Any, ...]) -> tuple[Any, ...]:

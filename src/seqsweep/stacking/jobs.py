@@ -10,12 +10,13 @@ from seqsweep.protocol import Outcome
 from seqsweep.stacking.member import Member
 from seqsweep.stacking.stack import TrialStack
 from seqsweep.tracking import Spool
-from seqsweep.training import building, folder, record
+from seqsweep.training import building, folder, record, running
 from seqsweep.training.allocation import keep_freed_memory
 from seqsweep.training.arguments import make_trainer
 from seqsweep.training.building import Built
 from seqsweep.training.goal import Goal, check_metrics
 from seqsweep.training.jobs import guarded
+from seqsweep.training.outcomes import outcome_of
 from seqsweep.training.quiet import quiet
 from seqsweep.training.system import watching
 
@@ -53,21 +54,31 @@ def run(
             else:
                 yield place, made
         if places:
-            for member, outcome in _trained(list(places), [payload["config"] for payload in payloads]):
-                member.finish(outcome)
-                yield places[member], outcome
+            for member, outcome in _trained(list(places)):
+                yield places[member], _finished(member, outcome)
 
 
-def _trained(
-    members: Sequence[Member], configs: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[Member, Outcome]]:
+def _trained(members: Sequence[Member]) -> Iterator[tuple[Member, Outcome]]:
     """Each member with its outcome; what goes wrong with the stack as a whole ends all that are left."""
-    stack = TrialStack(members, template(configs, members[0].device))
+    left = list(members)
     try:
-        yield from stack.train()
+        # of those that could be built: another's configuration may be the one that is wrong
+        common = template([member.built.config for member in members], members[0].device)
+        for member, outcome in TrialStack(members, common).train():
+            left.remove(member)
+            yield member, outcome
     except Exception as error:
-        for member in stack.members:
+        for member in left:
             yield member, member.failed(error)
+
+
+def _finished(member: Member, outcome: Outcome) -> Outcome:
+    """Record how a member ended; what goes wrong with that is its own affair."""
+    try:
+        member.finish(outcome)
+    except Exception as error:
+        return outcome_of(error)
+    return outcome
 
 
 def _member(payload: Mapping[str, Any], context: JobContext, size: int) -> Member | Outcome:
@@ -98,9 +109,9 @@ def _built(payload: Mapping[str, Any], context: JobContext) -> tuple[Built, Goal
 def _begun(built: Built, goal: Goal, context: JobContext, tracker: Spool, size: int) -> Member | Outcome:
     """The trial where it was left, if it had begun; or its outcome, if no more than that was missing."""
     record.describe(built, context.directory, tracker)
-    device = make_trainer(built.trainer).strategy.root_device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    tracker.set_tags({"seqsweep.device": name, "seqsweep.stack": str(size)})
+    trainer = make_trainer(built.trainer)
+    device = trainer.strategy.root_device
+    tracker.set_tags({"seqsweep.device": running.device_name(trainer), "seqsweep.stack": str(size)})
     member = Member(built, context, tracker, goal, device)
     if (outcome := member.due()) is not None:
         member.finish(outcome)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from seqsweep.protocol import Complete, Interrupted, Outcome
+from seqsweep.protocol import Complete, Failed, Interrupted, Outcome
 from seqsweep.stacking import checkpoints
 from seqsweep.stacking.step import Draw
 from seqsweep.tasks.schedules import make_schedule, takes_steps
 from seqsweep.training import folder, record, running, seeding
-from seqsweep.training.callback import of_steps
-from seqsweep.training.outcomes import outcome_of
+from seqsweep.training.callback import TrialCallback, of_steps
+from seqsweep.training.outcomes import NO_VALIDATION, outcome_of
 from seqsweep.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from seqsweep.tracking import Spool
     from seqsweep.training.building import Built
     from seqsweep.training.goal import Goal
-
-CHECKPOINT_SECONDS = 60.0
-"""The longest time that goes by without a checkpoint, validation and the like aside."""
 
 
 class Member:
@@ -111,7 +108,7 @@ class Member:
     def pause(self) -> Outcome | None:
         """Between two steps of an epoch: save if it is time; an outcome if the trial is to be left."""
         interrupted = self.context.interrupted
-        if interrupted or time.perf_counter() - self._saved >= CHECKPOINT_SECONDS:
+        if interrupted or time.perf_counter() - self._saved >= TrialCallback.checkpoint_seconds:
             self._save()
         return Interrupted() if interrupted else None
 
@@ -225,6 +222,8 @@ class Member:
 
     def _completed(self) -> Outcome:
         progress = self.progress
+        if progress.best is None:
+            return Failed(NO_VALIDATION)
         metrics = dict(progress.best_metrics)
         if self.goal.test:
             metrics |= running.test(self.built, directory=self.context.directory, tracker=self.tracker)

@@ -9,6 +9,8 @@ from seqsweep.protocol import Failed, Infeasible, Outcome
 
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """What a RuntimeError for lack of memory says; torch's allocator for the processor raises such."""
+NO_VALIDATION = "no validation was run, so there is no result"
+"""Why a run that came to its end has failed."""
 
 
 class NotANumber(Exception):

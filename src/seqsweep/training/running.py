@@ -23,6 +23,7 @@ from seqsweep.training.callback import Stop, TrialCallback
 from seqsweep.training.epochs import EpochLoop
 from seqsweep.training.goal import Goal, check_metrics
 from seqsweep.training.gradients import gradient_flow
+from seqsweep.training.outcomes import NO_VALIDATION
 from seqsweep.training.quiet import keeping_sigint, quiet
 from seqsweep.training.system import watching
 
@@ -179,11 +180,11 @@ class _Run:
         record.describe(self.built, self.directory, self.tracker)
         flows = self._flow("at the start")
         trainer = self._trainer()
-        self.tracker.set_tags({"seqsweep.device": _device(trainer)})
+        self.tracker.set_tags({"seqsweep.device": device_name(trainer)})
         self._fit(trainer)
         progress = self.callback.progress
         if progress.best is None:
-            return Failed("no validation was run, so there is no result")
+            return Failed(NO_VALIDATION)
         metrics = dict(progress.best_metrics)
         if flows:
             load_checkpoint(self.built.task, self.directory / folder.BEST)
@@ -307,7 +308,8 @@ def measured(built: Built, trainer: Trainer) -> dict[str, float]:
     return {name: float(value) for name, value in logged.items() if name.startswith("test/")}
 
 
-def _device(trainer: Trainer) -> str:
+def device_name(trainer: Trainer) -> str:
+    """What the run is trained on, as its record names it."""
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return name if trainer.world_size == 1 else f"{trainer.world_size} x {name}"
