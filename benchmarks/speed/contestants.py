@@ -77,7 +77,7 @@ def epoch_seconds(overrides: list[str]) -> list[float]:
 def _run(overrides: list[str]) -> tuple[float, list[Epoch], int]:
     """When the first batch was asked for, the epochs, and the steps whose loss is in MLflow."""
     from seqsweep import paths, training
-    from seqsweep.cli.single import open_recorder
+    from seqsweep.cli.single import begin_record
     from seqsweep.protocol import Complete, LocalContext
     from seqsweep.tracking import Spool
 
@@ -87,15 +87,14 @@ def _run(overrides: list[str]) -> tuple[float, list[Epoch], int]:
     goal = replace(training.Goal.of(built.task), test=False)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        recorder = open_recorder(config["tracking"])
+        recorder = begin_record(config["tracking"], folder, "ours", {})
         try:
-            recorder.follow(folder, name="ours", tags={}, params={}, trial=None)
             with Spool(folder) as spool:
                 outcome = training.train(built, context=LocalContext(folder), tracker=spool, goal=goal)
         finally:
             recorder.close()
         assert isinstance(outcome, Complete), (folder / "error.txt").read_text()
-        tracked = logged(paths.home() / "mlflow.db", recorder.run_id(folder))
+        tracked = logged(paths.home() / "mlflow.db", recorder.run_id)
         return asked[0], epochs_of(folder), tracked
 
 

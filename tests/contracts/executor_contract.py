@@ -11,6 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,12 @@ class ExecutorContract(ABC):
         events = until_over(executor, 1, answer=lambda report: True)
         seen = [(event.value, event.step) for event in events if isinstance(event, Report)]
         assert seen == [(0.0, 0), (0.1, 1), (0.2, 2), (0.3, 3)]
+        assert outcome_of(events) == Complete((1.0,))
+
+    def test_a_job_that_does_not_ask_goes_on_at_once(self, executor: Executor, job: Any) -> None:
+        executor.submit(replace(job(0, reports, 4), asks=False), executor.slots()[0])
+        events = until_over(executor, 1)
+        assert [event.step for event in events if isinstance(event, Report)] == [0, 1, 2, 3]
         assert outcome_of(events) == Complete((1.0,))
 
     def test_stop_prunes(self, executor: Executor, job: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,12 +11,16 @@ if TYPE_CHECKING:
 def plain(config: DictConfig) -> dict[str, Any]:
     """The task's part of a composed configuration, its `hydra` node left out, resolved."""
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf, open_dict, read_write
+    from omegaconf import OmegaConf
 
-    task = copy.copy(config)
     if "hydra" in config:
         HydraConfig.instance().set_config(config)  # for interpolations of ${hydra:...}
-        with read_write(task), open_dict(task):
-            del task["hydra"]
-    resolved: dict[str, Any] = OmegaConf.to_container(task, resolve=True)  # type: ignore[assignment]
-    return resolved
+
+    def resolved(key: Any) -> Any:
+        if OmegaConf.is_missing(config, key):
+            return "???"
+        value = config[key]
+        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+    # Not of a copy without `hydra`: to make that takes longer than all the rest.
+    return {str(key): resolved(key) for key in config if key != "hydra"}

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 MEBIBYTE = 2**20
 
 
-def show(plan: Plan, study: Study, worker_memory: int) -> None:
-    """Print it all to standard output. `worker_memory` in bytes, 0 if no worker ran."""
+def table(plan: Plan, study: Study) -> None:
+    """Print the leaderboard to standard output."""
+    print_leaderboard(leaderboard(study.optuna), plan.settings.metrics)
+
+
+def rest(plan: Plan, study: Study, worker_memory: int) -> None:
+    """Print what follows the leaderboard. `worker_memory` in bytes, 0 if no worker ran."""
     threads = study.optuna.user_attrs.get("seqsweep.threads", 1)
     name = plan.settings.name
     metrics = plan.settings.metrics
-    print_leaderboard(leaderboard(study.optuna), metrics)
     if best := study.best():
         tested = study.optuna.user_attrs.get("seqsweep.test") or {}
         tests = "".join(f", {key} {value:.4f}" for key, value in tested.items())

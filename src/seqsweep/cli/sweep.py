@@ -117,10 +117,12 @@ class _Driver:
         self.trials = _trials(plan)
         self.peak_memory = 0
         self.left_over: RecordError | None = None
+        self.ranked = False
         self.study: Study
         self.stacks: Stacks
 
     def run(self) -> dict[str, Any]:
+        from seqsweep.tracking.mlflow_store import import_beside
         from seqsweep.tracking.stores import check_server, check_store
 
         plan = self.plan
@@ -138,6 +140,7 @@ class _Driver:
             return self._conclude(interrupted=False)
         with ExitStack() as stack:
             executor: Executor = stack.enter_context(_open_workers(plan))
+            import_beside()  # while the workers import torch
             self.trials.check(executor)
             storage = connect(str(plan.settings.storage))
             stack.enter_context(DriverLock(plan.folder))
@@ -255,8 +258,10 @@ class _Driver:
                     for line in self._what_changed():
                         recording.message(line)
                     loop.run()
-                if not loop.stopping and not self._tested():
-                    self._test_best(executor, recording)
+                if not loop.stopping:
+                    self._rank()  # before the best one is tested, which takes seconds
+                    if not self._tested():
+                        self._test_best(executor, recording)
             recording.finish(interrupted=loop.stopping)
         self.peak_memory = recording.peak_memory
         self.left_over = recording.left_over
@@ -286,6 +291,14 @@ class _Driver:
         self.study.optuna.set_user_attr("seqsweep.test", outcome.detail if outcome else {})
         self.study.optuna.set_user_attr("seqsweep.tested", best.number)
 
+    def _rank(self) -> None:
+        """Show the leaderboard, once."""
+        from seqsweep.cli import ending
+
+        if not self.ranked:
+            ending.table(self.plan, self.study)
+            self.ranked = True
+
     def _conclude(self, interrupted: bool) -> dict[str, Any]:
         from seqsweep.cli import ending
 
@@ -295,7 +308,8 @@ class _Driver:
                 print(f"seqsweep: {self.left_over}", file=sys.stderr)
             self._report()
             raise SystemExit(130)
-        ending.show(self.plan, self.study, self.peak_memory)
+        self._rank()
+        ending.rest(self.plan, self.study, self.peak_memory)
         self._report()
         best = self.study.best()
         if best is None:

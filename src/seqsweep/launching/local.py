@@ -28,6 +28,9 @@ from seqsweep.protocol import Ended, Event, Failed, Job, Slot, SlotLost
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """How multiprocessing starts workers here, unless told otherwise."""
 
+SERVER = "seqsweep.launching.server"
+"""What the warm server alone imports."""
+
 EXIT_TIME = 5.0
 """Seconds for a process that has closed its pipe to be gone."""
 
@@ -86,7 +89,7 @@ class LocalExecutor:
         self._processes = multiprocessing.get_context(method)
         self._preload = () if self._forks else tuple(preload)
         if self._forks:
-            self._processes.set_forkserver_preload([worker.__name__, *preload])
+            self._processes.set_forkserver_preload([SERVER, worker.__name__, *preload])
             # The server ignores Ctrl-C only once it has imported; it inherits what is blocked here. The
             # tracker is started before, because that would unblock it again.
             resource_tracker.ensure_running()

@@ -21,6 +21,7 @@ class _ThreadContext:
         self.attempt = job.attempt
         self.directory = Path(job.directory)
         self.slot = slot
+        self.asks = job.asks
         self.interrupted = False
         self.answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._events = events
@@ -29,7 +30,7 @@ class _ThreadContext:
         if self.interrupted:
             return False
         self._events.put(Report(self.trial, self.attempt, float(value), int(step)))
-        return self.answers.get()
+        return self.answers.get() if self.asks else True
 
     def stop(self) -> None:
         self.interrupted = True

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from torch._functorch.autograd_function import custom_function_call
 from torch.autograd import Function
 
 if TYPE_CHECKING:
@@ -27,7 +28,22 @@ _tanh_backward: Any = torch.ops.aten.tanh_backward.grad_input
 _relu_backward: Any = torch.ops.aten.threshold_backward.grad_input
 
 
-class Loop(Function):
+class _Positional(Function):
+    """A Function whose arguments are given by place, all of them.
+
+    PyTorch looks at the signature of a Function's `forward` at every call, to fill in what was left out. That
+    takes as long as half the steps of a small loop.
+    """
+
+    @classmethod
+    def apply(cls, *arguments: Any) -> Any:
+        """What `Function.apply` does after that."""
+        if torch._C._are_functorch_transforms_active():
+            return custom_function_call(cls, *arguments)
+        return super(Function, cls).apply(*arguments)  # type: ignore[misc]
+
+
+class Loop(_Positional):
     """What the loops have in common: how they are called, and how vmap's axis becomes their leading one.
 
     Called as ``apply(steps, start, cell, weight_ih, weight_hh, bias_ih, bias_hh, mask)``; all of them
@@ -66,15 +82,16 @@ class Loop(Function):
 
     @classmethod
     def backward(cls, ctx: Any, *gradients: Any) -> Any:
-        """By a function of its own, so that `vmap` finds its way through it too."""
+        """By a function of its own where `vmap` has to find its way through it too, or somebody goes on."""
         given = gradients[: 1 + ctx.state_size]
-        made = _Derivative.apply(cls, ctx.biased, ctx.needs_input_grad[0], *given, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
-        return *made, None
+        direct = not (torch.is_grad_enabled() or torch._C._are_functorch_transforms_active())
+        find = _Derivative.forward if direct else _Derivative.apply
+        return *find(cls, ctx.biased, ctx.needs_input_grad[0], *given, *ctx.saved_tensors), None
 
     @classmethod
     def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
         """The trial axis is the leading one."""
-        made = cls.apply(*_leading(info.batch_size, in_dims, arguments))  # type: ignore[no-untyped-call]
+        made = cls.apply(*_leading(info.batch_size, in_dims, arguments))
         return made, (0,) * len(made)
 
     @staticmethod
@@ -96,7 +113,7 @@ class Loop(Function):
         raise NotImplementedError
 
 
-class _Derivative(Function):
+class _Derivative(_Positional):
     """`Loop.differentiate`, of which there is no derivative."""
 
     @staticmethod
@@ -120,7 +137,7 @@ class _Derivative(Function):
     def vmap(info: Any, in_dims: tuple[Any, ...], loop: Any, biased: Any, wanted: Any, *tensors: Any) -> Any:
         """The trial axis is the leading one."""
         tensors = tuple(_leading(info.batch_size, in_dims[3:], tensors))
-        made = _Derivative.apply(loop, biased, wanted, *tensors)  # type: ignore[no-untyped-call]
+        made = _Derivative.apply(loop, biased, wanted, *tensors)
         return made, tuple(None if part is None else 0 for part in made)
 
 

@@ -15,7 +15,7 @@ from seqsweep.tracking.draining import Place, SpoolReader
 from seqsweep.tracking.mlflow_store import MlflowStore, clean_params
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -61,6 +61,8 @@ class KnownRun:
 
     run_id: str
     params: dict[str, str] = field(default_factory=dict)
+    made: bool = False
+    """Whether it was made just now, with all its tags."""
 
 
 class Drain:
@@ -83,9 +85,8 @@ class Drain:
 
     def describe(self, store: MlflowStore) -> None:
         """Give the Run the tags and parameters it is followed with."""
-        if self.request.tags:
-            store.log(self.run.run_id, tags=self.request.tags)
-        self._log_params(store, self.request.params)
+        self._log(store, params=self.request.params, tags={} if self.run.made else self.request.tags)
+        self.run.made = False
 
     def drain(self, store: MlflowStore) -> None:
         """Hand on all whole records that are there."""
@@ -101,6 +102,8 @@ class Drain:
         batch = _Batch()
         for record in found:
             if self._turns(record):
+                if record[0] == records.END:
+                    batch.tags["seqsweep.state"] = record[2]
                 self._send(store, batch)
                 batch = _Batch()
                 self._turn(store, record)
@@ -115,7 +118,6 @@ class Drain:
 
     def _turn(self, store: MlflowStore, record: records.Record) -> None:
         if record[0] == records.END:
-            store.log(self.run.run_id, tags={"seqsweep.state": record[2]})
             store.end(self.run.run_id, record[2], record[1])
             self._place.state = record[2]
         else:
@@ -123,9 +125,7 @@ class Drain:
             self._place.state = None
 
     def _send(self, store: MlflowStore, batch: _Batch) -> None:
-        self._log_params(store, batch.params)
-        if batch.metrics or batch.tags:
-            store.log(self.run.run_id, batch.metrics, tags=batch.tags)
+        self._log(store, batch.metrics, batch.params, batch.tags)
         if batch.data:
             store.log_data(self.run.run_id, batch.data)
         for name, folder in batch.artifacts:
@@ -135,11 +135,18 @@ class Drain:
             else:
                 _log.warning("%s is gone before it could be kept with its run", path)
 
-    def _log_params(self, store: MlflowStore, params: Mapping[str, str]) -> None:
-        """Those that are new: a Run's parameters cannot be changed."""
-        new = {key: value for key, value in clean_params(params).items() if key not in self.run.params}
-        if new:
-            store.log(self.run.run_id, params=new)
+    def _log(
+        self,
+        store: MlflowStore,
+        metrics: Sequence[tuple[str, float, int, int]] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """All at once; of the parameters those that are new, since a Run's cannot be changed."""
+        given = clean_params(params or {}).items()
+        new = {key: value for key, value in given if key not in self.run.params}
+        if metrics or new or tags:
+            store.log(self.run.run_id, metrics, new, tags)
             self.run.params.update(new)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import logging
 import os
 import re
+import threading
 from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -42,10 +44,7 @@ STATUS = {
 
 def connect(uri: str) -> MlflowClient:
     """A client of the store at `uri`, which is created if it is an embedded one. Takes seconds."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # with a server, two lines a Run into the middle of our own view
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    _quiet()
     from mlflow import MlflowClient
 
     for chatty in ("mlflow.store.db.utils", "mlflow.tracking._tracking_service.utils"):
@@ -55,6 +54,21 @@ def connect(uri: str) -> MlflowClient:
         if file is not None and not file.exists():
             _create(uri, file)
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def import_beside() -> None:
+    """Import what `connect` needs in a thread of its own, so that it is there when it is needed."""
+    _quiet()
+    names = ("mlflow", "mlflow.store.tracking.sqlalchemy_store")
+    threading.Thread(target=lambda: list(map(importlib.import_module, names)), daemon=True).start()
+
+
+def _quiet() -> None:
+    """Say so before mlflow is imported."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # with a server, two lines a Run into the middle of our own view
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def _create(uri: str, file: Path) -> None:

@@ -318,7 +318,7 @@ class Recorder:
         identity = request.identity or {UID_TAG: own_uid(request.directory)[0]}
         tags = {**self._common, **request.tags, **identity}
         try:
-            run = KnownRun(store.create(request.name, tags, request.began()))
+            run = KnownRun(store.create(request.name, tags, request.began()), made=True)
         except Exception:
             self._store = None  # an answer that got lost may have made the Run all the same: look again
             raise
