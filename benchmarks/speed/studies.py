@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -32,6 +33,8 @@ hydra:
     params: {params}
 """
 """JSON is YAML."""
+HEAD = re.compile(r" *# +state ")
+"""The leaderboard's first line."""
 RANDOM, TPE = "optuna.samplers.RandomSampler", "optuna.samplers.TPESampler"
 
 
@@ -41,6 +44,8 @@ class Ran:
 
     seconds: float
     """From the command to its end."""
+    ranked: float
+    """From the command to the leaderboard."""
     folder: Path
 
     @property
@@ -96,10 +101,20 @@ def sweep(settings: Settings, name: str, study: str, *overrides: str) -> Ran:
         f"trainer.accelerator={device}",
         *overrides,
     ]
-    began = time.time()
-    done = subprocess.run(
-        command, env=env, cwd=settings.folder / "sweeps", check=False, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command[2:])}: {done.stdout[-1000:]} {done.stderr[-1000:]}")
-    return Ran(time.time() - began, settings.folder / "sweeps" / "multirun" / study)
+    began, ranked, said = time.time(), 0.0, []
+    with subprocess.Popen(
+        command,
+        env=env,
+        cwd=settings.folder / "sweeps",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            if HEAD.match(line):
+                ranked = time.time() - began
+    if process.returncode or not ranked:
+        raise RuntimeError(f"{' '.join(command[2:])}: {''.join(said)[-2000:]}")
+    return Ran(time.time() - began, ranked, settings.folder / "sweeps" / "multirun" / study)

@@ -177,11 +177,17 @@ class RecurrentModel(Model):
             explicit=carried and lengths is not None,  # a kernel's state would have read the padding
         )
         if not self.spec.per_step:
-            outputs = self.pool(outputs, lengths)  # batch x features
+            outputs = self._pooled(outputs, lengths, state)  # batch x features
         for mask in masks.dropout[-1:]:
             outputs = apply_mask(outputs, mask)
         logits = self.head(outputs)
         return (logits, state) if carried else logits
+
+    def _pooled(self, outputs: Tensor, lengths: Tensor | None, state: Any) -> Tensor:
+        """One vector a sequence: the last state where it is that, since then no other step has a gradient."""
+        if self.pooling != "last" or lengths is not None or self.bidirectional or self.residual:
+            return self.pool(outputs, lengths)  # type: ignore[no-any-return]
+        return (state[0] if self.recurrent.mode == "LSTM" else state)[-1]  # type: ignore[no-any-return]
 
     def start(self, size: int) -> Any:
         """The state before the first step of `size` sequences, as `forward` takes it: zeros.

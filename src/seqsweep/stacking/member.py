@@ -51,6 +51,7 @@ class Member:
         self.built, self.context, self.tracker, self.goal, self.device = built, context, tracker, goal, device
         self.task = built.task.to(device)
         self.task.generator = seeding.generator(built.seed, "masks", device)
+        self.task.on_fit_start()  # its tensors stay the same ones
         self.parameters = list(self.task.model.parameters())
         self.loader: Batches = built.data.train_dataloader()
         self.optimizer, self.schedule = self._optimizer()

@@ -51,7 +51,7 @@ OWN_OF_TRAINER = (
 SWITCHES = ("amsgrad", "centered", "maximize", "capturable", "differentiable")
 """Settings of optimisers that a stack does not know turned on."""
 
-CPU_HIDDEN_SIZE = 128
+CPU_HIDDEN_SIZE = 160
 """The largest hidden size up to which a stack is the faster one on a processor (benchmarks/results)."""
 
 

@@ -235,7 +235,10 @@ class Task(LightningModule):
     def _measures(self, part: str) -> Mapping[str, Any]:
         """The measures of a part, on this device; made when they are first needed."""
         if part not in self._parts:
-            self._parts[part] = nn.ModuleDict(self.make_measures()).to(self.device)
+            made = self.make_measures()
+            if part != "test":  # what pictures are made of is of the test alone
+                made = {name: measure for name, measure in made.items() if name not in self.kept}
+            self._parts[part] = nn.ModuleDict(made).to(self.device)
         return self._parts[part]  # type: ignore[return-value]
 
     def results(self, part: str) -> dict[str, Tensor]:

@@ -54,8 +54,9 @@ class Classification(Categorical):
         logits = self.call(*self.tensors(), batch.inputs, batch.lengths)
         measures["loss"].update(losses.cross_entropy(logits, batch.targets), len(batch))
         probabilities = logits.softmax(dim=-1)
-        for name in ("accuracy", "macro_f1", "auroc", "confusion"):
-            measures[name].update(probabilities, batch.targets)
+        for name, measure in measures.items():
+            if name != "loss":
+                measure.update(probabilities, batch.targets)
 
     def predictions(self, batch: Batch) -> Sequence[dict[str, Any]]:
         """The most probable class, and the probability of each."""

@@ -52,8 +52,9 @@ class Music(Task):
         true = batch.target_mask
         for name in ("loss", "nll"):
             measures[name].update(loss, int(true.sum()))
-        frames = int(true[0].sum())
-        measures["first"].update(logits[0, :frames].sigmoid(), batch.targets[0, :frames])
+        if "first" in measures:
+            frames = int(true[0].sum())
+            measures["first"].update(logits[0, :frames].sigmoid(), batch.targets[0, :frames])
 
     def predictions(self, batch: Batch) -> list[list[list[float]]]:
         """Of each piece, for each frame from its second on, the keys' probabilities."""
