@@ -71,6 +71,13 @@ def until_interrupted(payload: Any, context: JobContext) -> Outcome:
     return Interrupted()
 
 
+def reports_until_interrupted(payload: Any, context: JobContext) -> Outcome:
+    step = 0
+    while context.report(0.0, step):
+        step += 1
+    return Interrupted()
+
+
 def hangs(payload: Any, context: JobContext) -> Outcome:
     threading.Event().wait()
     raise AssertionError
@@ -169,6 +176,21 @@ class ExecutorContract(ABC):
         events = until_over(executor, 1)
         assert [event.step for event in events if isinstance(event, Report)] == [0, 1, 2, 3]
         assert outcome_of(events) == Complete((1.0,))
+
+    def test_a_job_that_never_stops_reporting_leaves_the_others_their_turn(
+        self, executor: Executor, job: Any
+    ) -> None:
+        noisy = replace(job(0, reports_until_interrupted), asks=False)
+        executor.submit(noisy, executor.slots()[0])
+        executor.submit(job(1, complete, 1.0), executor.slots()[1])
+        seen = until(executor, lambda event: isinstance(event, Report) or event.trial == 1, count=2000)
+        while not any(isinstance(event, Ended) for event in seen):
+            seen += executor.poll(PATIENCE)
+        executor.interrupt(0)
+        events = until_over(executor, 1)
+        assert outcome_of(events) == Interrupted()
+        steps = [event.step for event in seen + events if isinstance(event, Report)]
+        assert steps == list(range(len(steps)))
 
     def test_stop_prunes(self, executor: Executor, job: Any) -> None:
         executor.submit(job(0, reports, 9), executor.slots()[0])

@@ -31,6 +31,10 @@ START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 SERVER = "seqsweep.launching.server"
 """What the warm server alone imports."""
 
+AT_ONCE = 16
+"""Messages of one process that are read before the others' turn: a job that waits for no answer may have
+written any number, and more while they are read."""
+
 EXIT_TIME = 5.0
 """Seconds for a process that has closed its pipe to be gone."""
 
@@ -211,11 +215,13 @@ class LocalExecutor:
                 running.pipe.send(message)
 
     def _read(self, running: _Worker) -> list[Event]:
-        """All messages that are there; the process's end after its last message."""
+        """The messages that are there, up to `AT_ONCE`; the process's end after its last message."""
         over = not running.process.is_alive()  # asked before reading, so that no last word is missed
         events: list[Event] = []
         try:
             while running.pipe.poll():
+                if len(events) == AT_ONCE:
+                    return events
                 message = running.pipe.recv()
                 if isinstance(message, worker.Done):
                     return [*events, self._done(running, message)]

@@ -73,8 +73,7 @@ class ThreadExecutor:
             events = [self._events.get(timeout=timeout)]
         except queue.Empty:
             return []
-        while not self._events.empty():
-            events.append(self._events.get())
+        events += [self._events.get() for _ in range(self._events.qsize())]  # not what comes meanwhile
         for event in events:
             if isinstance(event, Ended):
                 _, thread = self._running.pop(event.trial)

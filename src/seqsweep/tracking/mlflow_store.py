@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import threading
+from contextlib import suppress
 from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -59,8 +60,13 @@ def connect(uri: str) -> MlflowClient:
 def import_beside() -> None:
     """Import what `connect` needs in a thread of its own, so that it is there when it is needed."""
     _quiet()
-    names = ("mlflow", "mlflow.store.tracking.sqlalchemy_store")
-    threading.Thread(target=lambda: list(map(importlib.import_module, names)), daemon=True).start()
+
+    def work() -> None:
+        with suppress(ImportError):  # whoever needs it will say so
+            for name in ("mlflow", "mlflow.store.tracking.sqlalchemy_store"):
+                importlib.import_module(name)
+
+    threading.Thread(target=work, name="seqsweep-import", daemon=True).start()
 
 
 def _quiet() -> None:
