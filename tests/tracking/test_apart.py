@@ -55,12 +55,31 @@ def test_a_run_is_recorded_by_another_process(store: Any, tmp_path: Path) -> Non
     assert run.data.tags["seqsweep.command"].split()[-1] == sys.argv[-1]  # ours, not that process's
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whatever_becomes_of_that_process_nothing_is_lost(store: Any, tmp_path: Path, sent: int) -> None:
     recorder = begun(store, tmp_path / "run")
     os.kill(recorder._process.pid, sent)
     train(tmp_path / "run")
     recorder.close()
+    assert recorded(store) == LOSSES
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*fork:DeprecationWarning"
+)  # from Python 3.12 on, where there are threads
+def test_what_was_forked_meanwhile_holds_nothing_up(store: Any, tmp_path: Path) -> None:
+    recorder = begun(store, tmp_path / "run")
+    train(tmp_path / "run")
+    reading, writing = os.pipe()
+    if (forked := os.fork()) == 0:  # has all that this process has open
+        os.close(writing)
+        os.read(reading, 1)
+        os._exit(0)
+    os.close(reading)
+    recorder.close()
+    assert os.waitpid(forked, os.WNOHANG) == (0, 0)
+    os.close(writing)
+    os.waitpid(forked, 0)
     assert recorded(store) == LOSSES
 
 

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -259,7 +259,10 @@ class _Driver:
                         recording.message(line)
                     loop.run()
                 if not loop.stopping:
-                    self._rank()  # before the best one is tested, which takes seconds
+                    # Before the best one is tested, which takes seconds. If nobody reads it, that is said
+                    # when all is done.
+                    with suppress(OSError, UnicodeError, SystemExit):
+                        self._rank()
                     if not self._tested():
                         self._test_best(executor, recording)
             recording.finish(interrupted=loop.stopping)

@@ -9,6 +9,7 @@ so that it pays to let one process run several jobs, one after the other.
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
@@ -214,13 +215,13 @@ class LocalExecutor:
             with contextlib.suppress(OSError):
                 running.pipe.send(message)
 
-    def _read(self, running: _Worker) -> list[Event]:
-        """The messages that are there, up to `AT_ONCE`; the process's end after its last message."""
+    def _read(self, running: _Worker, most: float = AT_ONCE) -> list[Event]:
+        """The messages that are there, up to `most`; the process's end after its last message."""
         over = not running.process.is_alive()  # asked before reading, so that no last word is missed
         events: list[Event] = []
         try:
             while running.pipe.poll():
-                if len(events) == AT_ONCE:
+                if len(events) >= most:
                     return events
                 message = running.pipe.recv()
                 if isinstance(message, worker.Done):
@@ -270,6 +271,9 @@ class LocalExecutor:
         events: list[Event] = []
         for running in [running for running in self._busy if running.deadline <= now]:
             assert running.work
+            events += self._read(running, math.inf)  # its last word may be there already
+            if running not in self._busy:
+                continue
             lost = self._lost(running, text)
             if len(running.work.jobs) == 1:
                 (job,) = running.work.jobs

@@ -1,8 +1,9 @@
 """A recorder in a process of its own, for one run that trains in this one.
 
 Writing a record into MLflow is Python, and the more of it the more is recorded; a
-thread would take turns with the training steps. What a training process leaves
-behind that is killed is still recorded: its recorder ends by itself, after the last record.
+thread would take turns with the training steps. Where the training process alone is killed
+its recorder ends by itself, after the last record; what neither has handed over stays in
+the run's folder.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class RecorderApart:
         """The Run; None until `close`, and after it where the store did not take any of it."""
         self._where = {"uri": uri, "experiment": experiment, "artifacts": str(artifacts)}
         self._what = {"directory": str(directory), "name": name, "tags": dict(tags)}
-        # Ctrl-C is for the one that trains; what is blocked here is blocked there from the first moment on.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # These are for the one that trains; what is blocked here is blocked there from the first moment on.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", __name__],
@@ -59,9 +60,9 @@ class RecorderApart:
                 stdout=subprocess.PIPE,
                 text=True,
             )
+            self._send(self._where | self._what | {"argv": sys.argv})
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self._send(self._where | self._what | {"argv": sys.argv})
 
     def close(self) -> None:
         """Drain everything, then end the process. Safe to call twice.
@@ -73,7 +74,8 @@ class RecorderApart:
         """
         if self._process.returncode is not None:
             return
-        told, _ = self._process.communicate()
+        # A line, since whatever was forked while it trained may hold the pipe's other end, too.
+        told, _ = self._process.communicate("\n")
         if not told:  # it was killed: what it has left is handed over here
             self.run_id = _record(self._where, self._what)
             return
@@ -90,13 +92,16 @@ class RecorderApart:
 
 
 def _record(where: Mapping[str, str], what: Mapping[str, Any], wait: bool = False) -> str | None:
-    """Record the run, until standard input ends if `wait`; its id. Raises RecordError."""
+    """Record the run, until a line says that it is over, or no more can, if `wait`; its id.
+
+    Raises RecordError.
+    """
     directory = Path(what["directory"])
     recorder = Recorder(where["uri"], where["experiment"], Path(where["artifacts"]))
     try:
         recorder.follow(directory, name=what["name"], tags=what["tags"])
         if wait:
-            sys.stdin.read()
+            sys.stdin.readline()
     finally:
         recorder.close()
     return recorder.run_id(directory)
@@ -106,7 +111,10 @@ def _main() -> None:
     """The process: told what to do by a line, answers by another once there are no more."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints
-    order = json.loads(sys.stdin.readline())
+    line = sys.stdin.readline()
+    if not line:
+        return
+    order = json.loads(line)
     sys.argv = order["argv"]  # of the run, which records how it was begun
     run_id, error = None, None
     try:

@@ -102,9 +102,7 @@ class Drain:
         batch = _Batch()
         for record in found:
             if self._turns(record):
-                if record[0] == records.END:
-                    batch.tags["seqsweep.state"] = record[2]
-                self._send(store, batch)
+                self._send(store, batch, {"seqsweep.state": record[2]} if record[0] == records.END else {})
                 batch = _Batch()
                 self._turn(store, record)
             batch.add(record)
@@ -124,8 +122,10 @@ class Drain:
             store.reopen(self.run.run_id)
             self._place.state = None
 
-    def _send(self, store: MlflowStore, batch: _Batch) -> None:
-        self._log(store, batch.metrics, batch.params, batch.tags)
+    def _send(self, store: MlflowStore, batch: _Batch, end: Mapping[str, str] | None = None) -> None:
+        """Hand on a batch; the tags `end` once all else is there."""
+        late = bool(batch.data or batch.artifacts)
+        self._log(store, batch.metrics, batch.params, batch.tags | ({} if late else dict(end or {})))
         if batch.data:
             store.log_data(self.run.run_id, batch.data)
         for name, folder in batch.artifacts:
@@ -134,6 +134,8 @@ class Drain:
                 store.upload(self.run.run_id, path, folder)
             else:
                 _log.warning("%s is gone before it could be kept with its run", path)
+        if late:
+            self._log(store, tags=end)
 
     def _log(
         self,

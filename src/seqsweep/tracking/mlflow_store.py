@@ -62,7 +62,7 @@ def import_beside() -> None:
     _quiet()
 
     def work() -> None:
-        with suppress(ImportError):  # whoever needs it will say so
+        with suppress(Exception):  # whoever needs it will say so
             for name in ("mlflow", "mlflow.store.tracking.sqlalchemy_store"):
                 importlib.import_module(name)
 
