@@ -98,9 +98,6 @@ class Job:
     directory: str
     attempt: int = 1
     stack: Stacking | None = None
-    asks: bool = True
-    """Whether it waits for the answer to a report, which may be to stop. Else a value that is on its way when
-    the driver is killed is lost to the driver."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Report:
-    """An intermediate value; a job that `asks` waits until `Executor.answer` is called."""
+    """An intermediate value; the job waits until `Executor.answer` is called."""
 
     trial: int
     attempt: int

@@ -11,7 +11,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +67,6 @@ def until_interrupted(payload: Any, context: JobContext) -> Outcome:
         Path(payload).touch()
     while not context.interrupted:
         time.sleep(0.01)
-    return Interrupted()
-
-
-def reports_until_interrupted(payload: Any, context: JobContext) -> Outcome:
-    step = 0
-    while context.report(0.0, step):
-        step += 1
     return Interrupted()
 
 
@@ -170,27 +162,6 @@ class ExecutorContract(ABC):
         seen = [(event.value, event.step) for event in events if isinstance(event, Report)]
         assert seen == [(0.0, 0), (0.1, 1), (0.2, 2), (0.3, 3)]
         assert outcome_of(events) == Complete((1.0,))
-
-    def test_a_job_that_does_not_ask_goes_on_at_once(self, executor: Executor, job: Any) -> None:
-        executor.submit(replace(job(0, reports, 4), asks=False), executor.slots()[0])
-        events = until_over(executor, 1)
-        assert [event.step for event in events if isinstance(event, Report)] == [0, 1, 2, 3]
-        assert outcome_of(events) == Complete((1.0,))
-
-    def test_a_job_that_never_stops_reporting_leaves_the_others_their_turn(
-        self, executor: Executor, job: Any
-    ) -> None:
-        noisy = replace(job(0, reports_until_interrupted), asks=False)
-        executor.submit(noisy, executor.slots()[0])
-        executor.submit(job(1, complete, 1.0), executor.slots()[1])
-        seen = until(executor, lambda event: isinstance(event, Report) or event.trial == 1, count=2000)
-        while not any(isinstance(event, Ended) for event in seen):
-            seen += executor.poll(PATIENCE)
-        executor.interrupt(0)
-        events = until_over(executor, 1)
-        assert outcome_of(events) == Interrupted()
-        steps = [event.step for event in seen + events if isinstance(event, Report)]
-        assert steps == list(range(len(steps)))
 
     def test_stop_prunes(self, executor: Executor, job: Any) -> None:
         executor.submit(job(0, reports, 9), executor.slots()[0])

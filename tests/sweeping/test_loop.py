@@ -68,12 +68,11 @@ def run(
     budget: Budget,
     folder: Path,
     slots: int = 2,
-    executors: type[ThreadExecutor] = ThreadExecutor,
 ) -> Loop:
     def job(suggestion: Suggestion) -> Job:
         return Job(suggestion.number, entry, suggestion.values, str(folder), suggestion.attempt)
 
-    with executors(make_slots((), cores=slots)) as executor:
+    with ThreadExecutor(make_slots((), cores=slots)) as executor:
         loop = Loop(study, executor, job, budget)
         loop.run()
     return loop
@@ -132,20 +131,6 @@ def test_the_pruner_is_asked_at_each_report(storage: str, tmp_path: Path) -> Non
     states = [trial.state.name.lower() for trial in open_study(storage).finished()]
     assert states == ["complete", "pruned", "pruned", "pruned"]
     assert len(open_study(storage).finished()[1].intermediate_values) == 3
-
-
-def test_without_a_pruner_no_trial_waits_for_its_reports_to_be_stored(storage: str, tmp_path: Path) -> None:
-    class NeverAsked(ThreadExecutor):
-        def answer(self, trial: int, go: bool) -> None:
-            raise AssertionError(f"trial {trial} waited")
-
-    def improving(values: dict[str, Any], context: JobContext) -> Outcome:
-        assert all(context.report(1 / step, step) for step in range(1, 5))
-        return Complete((0.0,))
-
-    run(open_study(storage), improving, Budget(4), tmp_path, executors=NeverAsked)
-    stored = [trial.intermediate_values for trial in open_study(storage).finished()]
-    assert stored == [{step: 1 / step for step in range(1, 5)}] * 4
 
 
 @pytest.mark.parametrize(

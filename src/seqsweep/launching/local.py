@@ -9,7 +9,6 @@ so that it pays to let one process run several jobs, one after the other.
 from __future__ import annotations
 
 import contextlib
-import math
 import multiprocessing
 import os
 import signal
@@ -31,10 +30,6 @@ START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 
 SERVER = "seqsweep.launching.server"
 """What the warm server alone imports."""
-
-AT_ONCE = 16
-"""Messages of one process that are read before the others' turn: a job that waits for no answer may have
-written any number, and more while they are read."""
 
 EXIT_TIME = 5.0
 """Seconds for a process that has closed its pipe to be gone."""
@@ -215,14 +210,12 @@ class LocalExecutor:
             with contextlib.suppress(OSError):
                 running.pipe.send(message)
 
-    def _read(self, running: _Worker, most: float = AT_ONCE) -> list[Event]:
-        """The messages that are there, up to `most`; the process's end after its last message."""
+    def _read(self, running: _Worker) -> list[Event]:
+        """All messages that are there; the process's end after its last message."""
         over = not running.process.is_alive()  # asked before reading, so that no last word is missed
         events: list[Event] = []
         try:
             while running.pipe.poll():
-                if len(events) >= most:
-                    return events
                 message = running.pipe.recv()
                 if isinstance(message, worker.Done):
                     return [*events, self._done(running, message)]
@@ -271,9 +264,6 @@ class LocalExecutor:
         events: list[Event] = []
         for running in [running for running in self._busy if running.deadline <= now]:
             assert running.work
-            events += self._read(running, math.inf)  # its last word may be there already
-            if running not in self._busy:
-                continue
             lost = self._lost(running, text)
             if len(running.work.jobs) == 1:
                 (job,) = running.work.jobs

@@ -21,7 +21,6 @@ class _ThreadContext:
         self.attempt = job.attempt
         self.directory = Path(job.directory)
         self.slot = slot
-        self.asks = job.asks
         self.interrupted = False
         self.answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._events = events
@@ -30,7 +29,7 @@ class _ThreadContext:
         if self.interrupted:
             return False
         self._events.put(Report(self.trial, self.attempt, float(value), int(step)))
-        return self.answers.get() if self.asks else True
+        return self.answers.get()
 
     def stop(self) -> None:
         self.interrupted = True
@@ -73,7 +72,8 @@ class ThreadExecutor:
             events = [self._events.get(timeout=timeout)]
         except queue.Empty:
             return []
-        events += [self._events.get() for _ in range(self._events.qsize())]  # not what comes meanwhile
+        while not self._events.empty():
+            events.append(self._events.get())
         for event in events:
             if isinstance(event, Ended):
                 _, thread = self._running.pop(event.trial)

@@ -77,7 +77,6 @@ class WorkerContext:
         self.attempt = job.attempt
         self.directory = Path(job.directory)
         self.slot = slot
-        self.asks = job.asks
         self.over = False
         """Whether the job has ended and the process goes on."""
         self.answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -90,7 +89,7 @@ class WorkerContext:
         return self._interrupted.is_set()
 
     def report(self, value: float, step: int) -> bool:
-        """Send the value, and wait for the pruner's word if there is a pruner."""
+        """Send the value and wait for the pruner's word."""
         if self.interrupted:
             return False
         try:
@@ -100,7 +99,7 @@ class WorkerContext:
             # stop alone would mean that it was pruned.
             self._interrupted.wait()
             return False
-        return self.answers.get() if self.asks else True
+        return self.answers.get()
 
     def stop_soon(self) -> None:
         """Ask the job to end, and see to it that the process does."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from optuna.trial import FrozenTrial, TrialState
@@ -233,8 +233,7 @@ class Loop:
 
     def _job(self, attempt: _Attempt) -> Job:
         if attempt.job is None:
-            # where nothing is pruned, no trial has to wait while its report is stored
-            attempt.job = replace(self.make_job(attempt.suggestion), asks=self.study.prunes)
+            attempt.job = self.make_job(attempt.suggestion)
         return attempt.job
 
     def _submit(self, attempt: _Attempt, slot: Slot) -> None:
@@ -258,7 +257,7 @@ class Loop:
         if attempt is None or attempt.suggestion.attempt != event.attempt:
             return  # from an attempt that has been given up
         if isinstance(event, Report):
-            self._report(attempt, event)
+            self._report(attempt.suggestion, event)
         elif isinstance(event, Ended):
             self._ended(attempt, event.outcome, event)
         elif isinstance(event, SlotLost):
@@ -266,11 +265,9 @@ class Loop:
         else:
             assert isinstance(event, Started)
 
-    def _report(self, attempt: _Attempt, event: Report) -> None:
-        suggestion = attempt.suggestion
+    def _report(self, suggestion: Suggestion, event: Report) -> None:
         go = self.study.report(suggestion, event.value, event.step)
-        if self._job(attempt).asks:
-            self.executor.answer(event.trial, go)
+        self.executor.answer(event.trial, go)
         for observer in self.observers:
             observer.reported(suggestion, event.value, event.step)
 

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import optuna
-from optuna.pruners import NopPruner
 from optuna.samplers import (
     BaseSampler,
     BruteForceSampler,
@@ -145,11 +144,6 @@ class Study:
     def single(self) -> bool:
         """Whether there is one objective; only then are trials pruned."""
         return len(self.settings.directions) == 1
-
-    @property
-    def prunes(self) -> bool:
-        """Whether `report` may say that a trial shall stop."""
-        return self.single and not isinstance(self.optuna.pruner, NopPruner)
 
     def trials(self, states: Iterable[TrialState] | None = None) -> list[FrozenTrial]:
         """The stored trials, in order of their numbers."""
