@@ -98,6 +98,9 @@ class Job:
     directory: str
     attempt: int = 1
     stack: Stacking | None = None
+    asks: bool = True
+    """Whether it waits for the answer to each report, which may be to stop. Else it goes on while the value
+    is being stored, and waits before it reports again, and in `JobContext.settle`."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Report:
-    """An intermediate value; the job waits until `Executor.answer` is called."""
+    """An intermediate value; sooner or later the job waits until `Executor.answer` is called."""
 
     trial: int
     attempt: int
@@ -180,12 +183,18 @@ class JobContext(Protocol):
     attempt: int
     directory: Path
     slot: Slot
+    asks: bool
+    """As the `Job`."""
 
     def report(self, value: float, step: int) -> bool:
         """Hand in an intermediate value; False means: stop, you are pruned, or `interrupted`.
 
-        Members of a stack report from one thread.
+        Members of a stack report from one thread. Of a job that does not ask, the values handed in by the
+        latest two calls may still be lost to the driver; whoever goes on with it hands them in again.
         """
+
+    def settle(self) -> bool:
+        """Wait until all that was reported is stored; False if that will not be heard of any more."""
 
     @property
     def interrupted(self) -> bool:
@@ -243,10 +252,15 @@ class LocalContext:
     trial: int = 0
     attempt: int = 1
     slot: Slot = field(default_factory=lambda: Slot(id=0))
+    asks: bool = True
     interrupted: bool = False
     reports: list[tuple[float, int]] = field(default_factory=list)
 
     def report(self, value: float, step: int) -> bool:
         """Keep the value; go on."""
         self.reports.append((value, step))
+        return True
+
+    def settle(self) -> bool:
+        """They are kept."""
         return True

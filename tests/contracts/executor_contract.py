@@ -11,6 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,12 @@ def reports(payload: int, context: JobContext) -> Outcome:
         if not context.report(step / 10, step):
             return Pruned(step / 10)
     return Complete((1.0,))
+
+
+def settles(payload: str, context: JobContext) -> Outcome:
+    assert context.report(0.5, 1)
+    Path(payload).touch()
+    return Complete((1.0,)) if context.settle() and context.settle() else Interrupted()
 
 
 def raises(payload: str, context: JobContext) -> Outcome:
@@ -162,6 +169,30 @@ class ExecutorContract(ABC):
         seen = [(event.value, event.step) for event in events if isinstance(event, Report)]
         assert seen == [(0.0, 0), (0.1, 1), (0.2, 2), (0.3, 3)]
         assert outcome_of(events) == Complete((1.0,))
+
+    def test_a_job_that_does_not_ask_reports_all_the_same(self, executor: Executor, job: Any) -> None:
+        executor.submit(replace(job(0, reports, 4), asks=False), executor.slots()[0])
+        events = until_over(executor, 1, answer=lambda report: True)
+        assert [event.step for event in events if isinstance(event, Report)] == [0, 1, 2, 3]
+        assert outcome_of(events) == Complete((1.0,))
+
+    @pytest.mark.parametrize("stored", [True, False])
+    def test_a_job_that_does_not_ask_goes_on_and_settles_later(
+        self, executor: Executor, job: Any, tmp_path: Path, stored: bool
+    ) -> None:
+        further = tmp_path / "further"
+        executor.submit(replace(job(0, settles, str(further)), asks=False), executor.slots()[0])
+        deadline = time.monotonic() + PATIENCE
+        seen: list[Event] = []
+        while not (further.exists() and any(isinstance(event, Report) for event in seen)):
+            assert time.monotonic() < deadline
+            seen += executor.poll(0.01)
+        assert not any(isinstance(event, Ended) for event in seen)
+        if stored:
+            executor.answer(0, True)
+        else:
+            executor.interrupt(0)
+        assert outcome_of(until_over(executor, 1)) == (Complete((1.0,)) if stored else Interrupted())
 
     def test_stop_prunes(self, executor: Executor, job: Any) -> None:
         executor.submit(job(0, reports, 9), executor.slots()[0])

@@ -117,6 +117,47 @@ def test_a_run_killed_at_a_report_ends_as_if_undisturbed(tmp_path: Path, schedul
     assert equal(weights(part, "best.ckpt"), weights(tmp_path / "whole", "best.ckpt"))
 
 
+@dataclass
+class Unheard(LocalContext):
+    """That of a job that does not ask: its driver dies before it has stored the value of step `at`."""
+
+    asks: bool = False
+    at: int = field(default=0)
+
+    def report(self, value: float, step: int) -> bool:
+        if step > self.at:
+            return not self._gone()
+        if step < self.at:
+            self.reports.append((value, step))
+        return True
+
+    def settle(self) -> bool:
+        return not self._gone()
+
+    def _gone(self) -> bool:
+        self.interrupted = True
+        return True
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 4])
+def test_no_value_is_lost_that_a_job_did_not_wait_to_see_stored(tmp_path: Path, epoch: int) -> None:
+    whole, undisturbed = run(tmp_path / "whole")
+    part = tmp_path / "part"
+    context = Unheard(part, at=STEPS * epoch)
+    outcome, first = run(part, context)
+    assert outcome == Interrupted()
+    assert not list(part.rglob("outcome*"))
+    again = LocalContext(part, attempt=2)
+    resumed, second = run(part, again)
+    assert resumed == whole
+    assert metrics(first, second) == metrics(undisturbed)
+    assert [step for _, step in context.reports] == [STEPS * n for n in range(1, epoch)]
+    # when the last checkpoint was written, its value and the one before had not been answered
+    assert [step for _, step in again.reports] == [STEPS * n for n in range(min(epoch, 3), 5)]
+    reported = {step: value for value, step in context.reports + again.reports}
+    assert reported == dict(undisturbed.metrics["val/accuracy"])
+
+
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_what_a_checkpoint_covers_is_on_disk_before_it(tmp_path: Path, epoch: int) -> None:
     with Spool(tmp_path, interval=3600.0) as unhurried:

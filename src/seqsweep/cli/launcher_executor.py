@@ -204,6 +204,7 @@ class _BatchContext:
     def __init__(self, job: Job) -> None:
         self.trial = job.trial
         self.attempt = job.attempt
+        self.asks = job.asks
         self.directory = Path(job.directory)
         self.reports: list[Report] = []
 
@@ -216,6 +217,10 @@ class _BatchContext:
         """Keep the value for the record; go on unless the driver stops."""
         self.reports.append(Report(self.trial, self.attempt, float(value), int(step)))
         return not self.interrupted
+
+    def settle(self) -> bool:
+        """They go with the outcome."""
+        return True
 
 
 def _events(job: Job, done: JobReturn) -> list[Event]:

@@ -97,7 +97,8 @@ class OwnTrials:
             overrides = self._plan.space.overrides(values)
             return Job(number, hydra_job.OwnCall(name, rest), overrides, str(folder), attempt)
         payload = {"config": plain(self._plan.compose(number, values)), **rest}
-        return Job(number, f"seqsweep.training.jobs:{name}", payload, str(folder), attempt)
+        entry, asks = f"seqsweep.training.jobs:{name}", self._plan.settings.prunes
+        return Job(number, entry, payload, str(folder), attempt, asks=asks)
 
     def _goal(self) -> dict[str, Any]:
         settings = self._plan.settings

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from seqsweep.launching import entry
+from seqsweep.launching.answers import Answers
 from seqsweep.launching.seats import Seats
 from seqsweep.protocol import Ended, Event, Job, Report, Slot, Started
 
@@ -22,18 +23,22 @@ class _ThreadContext:
         self.directory = Path(job.directory)
         self.slot = slot
         self.interrupted = False
-        self.answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self.asks = job.asks
+        self.answers = Answers(job.asks)
         self._events = events
 
     def report(self, value: float, step: int) -> bool:
         if self.interrupted:
             return False
-        self._events.put(Report(self.trial, self.attempt, float(value), int(step)))
-        return self.answers.get()
+        report = Report(self.trial, self.attempt, float(value), int(step))
+        return self.answers.report(lambda: self._events.put(report))
+
+    def settle(self) -> bool:
+        return self.answers.settle()
 
     def stop(self) -> None:
         self.interrupted = True
-        self.answers.put(False)
+        self.answers.give(False)
 
 
 class ThreadExecutor:
@@ -84,7 +89,7 @@ class ThreadExecutor:
     def answer(self, trial: int, go: bool) -> None:
         """Pass on the pruner's word."""
         if trial in self._running:
-            self._running[trial][0].answers.put(go)
+            self._running[trial][0].answers.give(go)
 
     def interrupt(self, trial: int) -> None:
         """Ask the job to end at its next chance."""

@@ -26,6 +26,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from seqsweep.launching import entry, leaks, memory
+from seqsweep.launching.answers import Answers
 from seqsweep.protocol import Complete, Ended, Job, Pruned, Report, Slot, Started
 
 OUTPUT = "output.log"
@@ -79,7 +80,8 @@ class WorkerContext:
         self.slot = slot
         self.over = False
         """Whether the job has ended and the process goes on."""
-        self.answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self.asks = job.asks
+        self.answers = Answers(job.asks)
         self._pipe = pipe
         self._interrupted = threading.Event()
 
@@ -89,17 +91,21 @@ class WorkerContext:
         return self._interrupted.is_set()
 
     def report(self, value: float, step: int) -> bool:
-        """Send the value and wait for the pruner's word."""
+        """Send the value and, if the job asks, wait for the pruner's word."""
         if self.interrupted:
             return False
+        report = Report(self.trial, self.attempt, float(value), int(step))
         try:
-            self._pipe.send(Report(self.trial, self.attempt, float(value), int(step)))
+            return self.answers.report(lambda: self._pipe.send(report))
         except OSError:
             # The driver is gone. Only after the listener has said so may the job read on:
             # stop alone would mean that it was pruned.
             self._interrupted.wait()
             return False
-        return self.answers.get()
+
+    def settle(self) -> bool:
+        """Wait for the answer to the latest report."""
+        return self.answers.settle()
 
     def stop_soon(self) -> None:
         """Ask the job to end, and see to it that the process does."""
@@ -108,7 +114,7 @@ class WorkerContext:
             timer = threading.Timer(GRACE, self._give_up)
             timer.daemon = True
             timer.start()
-        self.answers.put(False)  # wake a job that waits for its answer
+        self.answers.give(False)  # wake a job that waits for its answer
 
     def _give_up(self) -> None:
         if not self.over:
@@ -149,7 +155,7 @@ class _Inbox:
         elif isinstance(message, Answer | Interrupt) and message.trial in self._latest:
             context = self._latest[message.trial]
             if isinstance(message, Answer):
-                context.answers.put(message.go)
+                context.answers.give(message.go)
             else:
                 context.stop_soon()
 

@@ -75,10 +75,9 @@ def _trained(members: Sequence[Member]) -> Iterator[tuple[Member, Outcome]]:
 def _finished(member: Member, outcome: Outcome) -> Outcome:
     """Record how a member ended; what goes wrong with that is its own affair."""
     try:
-        member.finish(outcome)
+        return member.finish(outcome)
     except Exception as error:
         return outcome_of(error)
-    return outcome
 
 
 def _member(payload: Mapping[str, Any], context: JobContext, size: int) -> Member | Outcome:
@@ -114,8 +113,7 @@ def _begun(built: Built, goal: Goal, context: JobContext, tracker: Spool, size: 
     tracker.set_tags({"seqsweep.device": running.device_name(trainer), "seqsweep.stack": str(size)})
     member = Member(built, context, tracker, goal, device)
     if (outcome := member.due()) is not None:
-        member.finish(outcome)
-        return outcome
+        return member.finish(outcome)
     member.around.enter_context(watching(built.system_metrics, tracker, context.directory, device))
     return member
 

@@ -15,7 +15,7 @@ from seqsweep.stacking.step import Draw
 from seqsweep.tasks.schedules import make_schedule, takes_steps
 from seqsweep.training import folder, record, running, seeding
 from seqsweep.training.callback import TrialCallback, of_steps
-from seqsweep.training.outcomes import NO_VALIDATION, outcome_of
+from seqsweep.training.outcomes import NO_VALIDATION, outcome_of, settled
 from seqsweep.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -140,10 +140,8 @@ class Member:
 
     def due(self) -> Outcome | None:
         """Between epochs: hand in the latest value, unless that is done; an outcome if the trial is over."""
-        if self.progress.due(self.goal):
-            if outcome := self.progress.hand_in(self.context):
-                return outcome
-            self.progress.reported = True
+        if self.progress.due(self.goal) and (outcome := self.progress.hand_in(self.context)):
+            return outcome
         stale = self.progress.exhausted(self.built.patience)
         enough = self.epoch >= (self.built.trainer.get("min_epochs") or 0)
         return self._completed() if self.epoch >= self.epochs or (stale and enough) else None
@@ -153,9 +151,10 @@ class Member:
         self.tracker.log_artifact(folder.write_error(self.context.directory, error))
         return outcome_of(error)
 
-    def finish(self, outcome: Outcome) -> None:
-        """Record how it ended, and let go of what it used."""
+    def finish(self, outcome: Outcome) -> Outcome:
+        """Record how it ended, and let go of what it used; as `settled`."""
         self.around.close()
+        outcome = settled(outcome, self.context)
         record.finish(
             self.built,
             self.context.directory,
@@ -166,6 +165,7 @@ class Member:
             steps=self.steps,
         )
         self.tracker.close()
+        return outcome
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint carries of it beyond weights, optimiser and schedule."""

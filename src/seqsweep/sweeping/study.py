@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import optuna
+from optuna.pruners import NopPruner
 from optuna.samplers import (
     BaseSampler,
     BruteForceSampler,
@@ -51,6 +52,11 @@ class StudySettings:
     pruner: optuna.pruners.BasePruner
     seed: int | None = None
     """The seed the study file gives its sampler."""
+
+    @property
+    def prunes(self) -> bool:
+        """Whether a trial's report may be answered with stop."""
+        return len(self.directions) == 1 and not isinstance(self.pruner, NopPruner)
 
 
 @dataclasses.dataclass

@@ -223,7 +223,6 @@ class TrialCallback(Callback):
         outcome = trainer.strategy.broadcast(outcome)
         if outcome is not None:
             raise Stop(outcome)
-        self.progress.reported = True
 
     def _pause(self, trainer: Trainer, task: Task) -> None:
         """Write a checkpoint if it is time, and leave if asked to."""

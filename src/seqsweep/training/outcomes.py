@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from seqsweep.errors import UsageError
-from seqsweep.protocol import Failed, Infeasible, Outcome
+from seqsweep.protocol import Failed, Infeasible, Interrupted, JobContext, Outcome
 
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """What a RuntimeError for lack of memory says; torch's allocator for the processor raises such."""
@@ -30,6 +30,14 @@ def outcome_of(error: BaseException) -> Outcome:
     if out_of_memory(error):
         return Infeasible(f"out of memory: {_last_line(error)}", memory=True)
     return Failed(str(error) if isinstance(error, NotANumber) else _last_line(error))
+
+
+def settled(outcome: Outcome, context: JobContext) -> Outcome:
+    """The outcome, once all that was reported is stored; Interrupted where that will not be heard of.
+
+    An outcome that is put down closes the trial: nobody would hand those values in again.
+    """
+    return outcome if isinstance(outcome, Interrupted) or context.settle() else Interrupted()
 
 
 def out_of_memory(error: BaseException) -> bool:

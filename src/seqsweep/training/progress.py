@@ -28,7 +28,11 @@ class Progress:
     step: int = 0
     """Optimiser steps at the latest validation."""
     reported: bool = False
-    """Whether that value has been handed in and answered."""
+    """Whether that value has been handed in."""
+    earlier: tuple[float, int] | None = None
+    """What a job that does not ask has handed in last: it may not be stored yet."""
+    again: tuple[float, int] | None = None
+    """The same of the attempt before this one."""
     stale: int = 0
     """Validations since the best one."""
     seconds: float = 0.0
@@ -51,16 +55,21 @@ class Progress:
         return improved
 
     def due(self, goal: Goal) -> bool:
-        """Whether the latest validation's value is still to be handed in."""
-        return goal.report and self.value is not None and not self.reported
+        """Whether a validation's value is still to be handed in."""
+        return goal.report and self.value is not None and (not self.reported or self.again is not None)
 
     def hand_in(self, context: JobContext) -> Outcome | None:
-        """Hand in the latest validation's value; the outcome that the answer amounts to, if it is no."""
+        """Hand in what is due; the outcome that the answer amounts to, if it is no."""
         assert self.value is not None
-        if context.report(self.value, self.step):
-            return None
-        # The answer is no as well where the driver stops, or is gone.
-        return Interrupted() if context.interrupted else Pruned(self.best)
+        latest = self.value, self.step
+        due = [] if self.again is None else [self.again]
+        due += [] if self.reported else [latest]
+        for value, step in due:
+            if not context.report(value, step):
+                # The answer is no as well where the driver stops, or is gone.
+                return Interrupted() if context.interrupted else Pruned(self.best)
+        self.earlier, self.again, self.reported = None if context.asks else latest, None, True
+        return None
 
     def exhausted(self, patience: int | None) -> bool:
         """Whether so many validations have gone by without a better one."""
@@ -73,4 +82,4 @@ class Progress:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The inverse of `state_dict`."""
-        return cls(**state)
+        return cls(**state | {"again": state.get("earlier")})

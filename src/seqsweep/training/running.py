@@ -23,7 +23,7 @@ from seqsweep.training.callback import Stop, TrialCallback
 from seqsweep.training.epochs import EpochLoop
 from seqsweep.training.goal import Goal, check_metrics
 from seqsweep.training.gradients import gradient_flow
-from seqsweep.training.outcomes import NO_VALIDATION
+from seqsweep.training.outcomes import NO_VALIDATION, settled
 from seqsweep.training.quiet import keeping_sigint, quiet
 from seqsweep.training.system import watching
 
@@ -133,6 +133,7 @@ class _Run:
     def __init__(self, built: Built, context: JobContext, tracker: Tracker, goal: Goal, crew: Crew) -> None:
         self.built = built
         self.crew = crew
+        self.context = context
         self.directory = context.directory
         self.tracker = tracker
         self.goal = goal
@@ -173,8 +174,7 @@ class _Run:
         except Exception as error:
             outcome = self.crew.outcome_of(error)
             self.tracker.log_artifact(folder.write_error(self.directory, error))
-        self._finish(outcome)
-        return outcome
+        return self._finish(outcome)
 
     def _fit_and_test(self) -> Outcome:
         record.describe(self.built, self.directory, self.tracker)
@@ -245,7 +245,8 @@ class _Run:
         self.callback.load_state_dict(checkpoint["callbacks"][self.callback.state_key])
         return int(checkpoint["global_step"])
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: Outcome) -> Outcome:
+        outcome = settled(outcome, self.context)
         record.finish(
             self.built,
             self.directory,
@@ -255,6 +256,7 @@ class _Run:
             system=self.system,
             steps=self.steps,
         )
+        return outcome
 
 
 def _test(
