@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 OURS = TrialCallback.__qualname__
 
 
-def write(member: Member, name: str, *, weights_only: bool) -> None:
-    """Write a member's checkpoint into its folder."""
+def write(member: Member, *, best: bool) -> None:
+    """Write a member's checkpoint into its folder, as its best one too if it is."""
     made: dict[str, Any] = {
         "epoch": member.epoch + member.epoch_over,
         "global_step": member.steps,
@@ -38,14 +38,13 @@ def write(member: Member, name: str, *, weights_only: bool) -> None:
         "state_dict": on_cpu(member.task.state_dict()),
         "loops": _loops(member),
         "seqsweep": member.carried,
+        "callbacks": {OURS: member.state()},
+        "optimizer_states": [on_cpu(member.optimizer.state_dict())],
+        "lr_schedulers": [] if member.schedule is None else [member.schedule.state_dict()],
     }
-    if not weights_only:
-        made |= {
-            "callbacks": {OURS: member.state()},
-            "optimizer_states": [on_cpu(member.optimizer.state_dict())],
-            "lr_schedulers": [] if member.schedule is None else [member.schedule.state_dict()],
-        }
-    with folder.replacing(member.context.directory / name) as part:
+    last = member.context.directory / folder.LAST
+    # best.ckpt first, so that last.ckpt never speaks of a best that is not there
+    with folder.replacing(last, before=last.with_name(folder.BEST) if best else None) as part:
         torch.save(made, part)
 
 

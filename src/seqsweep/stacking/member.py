@@ -212,13 +212,10 @@ class Member:
             self.schedule.step()
 
     def _save(self) -> None:
-        # best.ckpt first, so that last.ckpt never speaks of a best that is not there
-        if self._improved:
-            checkpoints.write(self, folder.BEST, weights_only=True)
-            self._improved = False
         # What the checkpoint covers will not be logged again: it has to be on disk before.
         self.tracker.flush()
-        checkpoints.write(self, folder.LAST, weights_only=False)
+        checkpoints.write(self, best=self._improved)
+        self._improved = False
         self._saved = time.perf_counter()
 
     def _completed(self) -> Outcome:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from lightning.fabric.utilities import registry
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
@@ -65,6 +67,12 @@ VALUES: dict[str, Callable[[str, object], object]] = {
     "precision": _precision,
 }
 """Arguments whose values are checked here; Lightning checks the others."""
+
+
+# Lightning looks for plugins whenever it makes a Trainer: it reads a file of each package that is installed.
+_lightning: Any = registry
+_lightning.entry_points = cache(_lightning.entry_points)
+_lightning.entry_points(group="lightning.pytorch.callbacks_factory")  # so that forked workers know
 
 
 def trainer_arguments(node: Mapping[str, Any]) -> dict[str, Any]:

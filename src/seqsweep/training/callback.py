@@ -266,13 +266,12 @@ class TrialCallback(Callback):
         """Complete an epoch: write what has to be written, report, and leave if asked to."""
         self._turning = False
         task.record = self._record
-        # best.ckpt first, so that last.ckpt never speaks of a best that is not there
-        if self._improved:
-            self._write(trainer, folder.BEST, weights_only=True)
-            self._improved = False
         binding = self._goal.report and self._goal.binding
         if saved := over or binding or self._any(trainer, self._late()):
-            self._save(trainer, task)
+            self._save(trainer, task, best=self._improved)
+        elif self._improved:
+            self._write(trainer, folder.BEST, weights_only=True)
+        self._improved = False
         if self.progress.step == trainer.global_step:  # this epoch was validated
             self._report(trainer)
         if self._any(trainer, self._context.interrupted):
@@ -280,7 +279,7 @@ class TrialCallback(Callback):
                 self._save(trainer, task)
             raise Stop(Interrupted())
 
-    def _save(self, trainer: Trainer, task: Task) -> None:
+    def _save(self, trainer: Trainer, task: Task, best: bool = False) -> None:
         task.record = self._record
         # What the checkpoint covers will not be logged again: it has to be on disk before.
         self._tracker.flush()
@@ -292,13 +291,15 @@ class TrialCallback(Callback):
         }
         self._generators = self._place.gathered(own)
         self._share_losses(trainer)
-        self._write(trainer, folder.LAST, weights_only=False)
+        self._write(trainer, folder.LAST, weights_only=False, best=best)
         self._saved = time.perf_counter()
 
-    def _write(self, trainer: Trainer, name: str, weights_only: bool) -> None:
-        """Lightning has all processes call it, and the first one write."""
+    def _write(self, trainer: Trainer, name: str, weights_only: bool, best: bool = False) -> None:
+        """Lightning has all processes call it, and the first one write; as best.ckpt too, if it is `best`."""
         path = self._context.directory / name
-        with folder.replacing(path) if trainer.is_global_zero else nullcontext(path) as part:
+        # best.ckpt first, so that last.ckpt never speaks of a best that is not there
+        before = path.with_name(folder.BEST) if best else None
+        with folder.replacing(path, before=before) if trainer.is_global_zero else nullcontext(path) as part:
             trainer.save_checkpoint(part, weights_only=weights_only)
 
     def _elapsed(self) -> float:

@@ -84,6 +84,7 @@ def finish(
         best = {f"best/{name}": value for name, value in progress.best_metrics.items()}
         tracker.log_metrics(best, progress.best_step)
     if progress.best is not None:
+        folder.keep_weights(directory / folder.BEST)
         tracker.log_artifact(directory / folder.BEST)
     tracker.end(STATES[type(outcome)])
     tracker.flush()
