@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ def configurations(overrides: list[str], members: int) -> list[dict[str, Any]]:
 
 
 def bare(overrides: list[str], members: int, device: str) -> dict[str, Any]:
-    """Seconds a step of all, and each one's validation losses."""
+    """Seconds a step of all, with their validations and without, and each one's validation losses."""
     import torch
 
     from seqsweep.training import build
     from speed.plain import fit
 
-    seconds, losses, steps = 0.0, [], 0
+    seconds, training, losses, steps = 0.0, 0.0, [], 0
     for config in configurations(overrides, members):
         learner, feed = works.plainly(build(config), device)
         optimizer = torch.optim.Adam(learner.parameters(), lr=config["optimizer"]["lr"])
@@ -33,17 +34,51 @@ def bare(overrides: list[str], members: int, device: str) -> dict[str, Any]:
         began = time.perf_counter()
         history = fit(learner, feed.batches, feed.val, epochs=epochs, optimizer=optimizer, clip=clip)
         seconds += time.perf_counter() - began
+        training += sum(epoch["seconds"] for epoch in history)
         losses.append([epoch["val/loss"] for epoch in history])
         steps = epochs * len(feed)
-    return {"seconds": seconds / steps, "losses": losses}
+    return {"seconds": seconds / steps, "training": training / steps, "losses": losses}
 
 
 def stacked(overrides: list[str], members: int, device: str) -> dict[str, Any]:
     """The same of one stack, from what its members record."""
+    from seqsweep.stacking.jobs import run
+    from seqsweep.stacking.stack import TrialStack
+
+    training, step = 0.0, TrialStack.step
+
+    def timed(stack: TrialStack) -> None:
+        nonlocal training
+        began = time.perf_counter()
+        step(stack)
+        training += time.perf_counter() - began
+
+    TrialStack.step = timed  # type: ignore[method-assign]
+    try:
+        told = _recorded(overrides, members, run)
+    finally:
+        TrialStack.step = step  # type: ignore[method-assign]
+    return {**told, "training": training / told["steps"]}
+
+
+def alone(overrides: list[str], members: int, device: str) -> dict[str, Any]:
+    """The same of our own runs, one after another."""
+    from seqsweep.training.jobs import run
+
+    def each(payloads: list[Any], contexts: list[Any]) -> Iterator[tuple[int, Any]]:
+        for place, (payload, context) in enumerate(zip(payloads, contexts, strict=True)):
+            yield place, run(payload, context)
+
+    return _recorded(overrides, members, each, separately=True)
+
+
+def _recorded(
+    overrides: list[str], members: int, run: Callable[..., Any], separately: bool = False
+) -> dict[str, Any]:
+    """Run them; from what they record, seconds a step of all, each one's validation losses, and the steps."""
     import torch
 
     from seqsweep.protocol import Complete, LocalContext
-    from seqsweep.stacking.jobs import run
 
     torch.set_num_threads(1)
     payloads = [
@@ -58,4 +93,9 @@ def stacked(overrides: list[str], members: int, device: str) -> dict[str, Any]:
         for place, outcome in run(payloads, contexts):
             assert isinstance(outcome, Complete), f"member {place}: {outcome}"
         losses = [[epoch.metrics["val/loss"] for epoch in epochs_of(folder)] for folder in folders]
-        return {"seconds": seconds_a_step(folders), "losses": losses}
+        groups = [[folder] for folder in folders] if separately else [folders]
+        return {
+            "seconds": sum(map(seconds_a_step, groups)),
+            "losses": losses,
+            "steps": epochs_of(folders[0])[-1].step,
+        }

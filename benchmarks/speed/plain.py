@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -150,9 +151,10 @@ def fit(
     optimizer: torch.optim.Optimizer,
     clip: float,
 ) -> list[dict[str, float]]:
-    """The bare loop; each epoch's mean loss and what its validation measured."""
+    """The bare loop; each epoch's mean loss, its seconds in steps, and what its validation measured."""
     parameters, history = list(learner.parameters()), []
     for epoch in range(epochs):
+        began = time.perf_counter()
         learner.train()
         learner.begin()
         losses = []
@@ -163,7 +165,8 @@ def fit(
             nn.utils.clip_grad_norm_(parameters, clip)
             optimizer.step()
             losses.append(loss.detach())
-        history.append({"train/loss": float(torch.stack(losses).mean()), **validate(learner, val)})
+        means = {"train/loss": float(torch.stack(losses).mean()), "seconds": time.perf_counter() - began}
+        history.append(means | validate(learner, val))
     return history
 
 

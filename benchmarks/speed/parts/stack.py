@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from speed.measuring import Bar, Row, Settings, Skipped, check_losses, in_turn
+from speed.measuring import Bar, Row, Settings, Skipped, Told, check_losses, in_turn
 from speed.workers import Worker
 from speed.works import CHORALES, DIGITS, MNIST
 
@@ -44,19 +45,49 @@ SHAPES = (
     _shape("lstm", 128, on="MNIST rows"),
     _shape("gru", 256, on="MNIST rows"),
 )
+LARGEST = (
+    _shape("rnn", 160, 1.05),
+    _shape("gru", 160, 1.05),
+    _shape("rnn", 160, 1.05, on="MNIST rows"),
+    _shape("gru", 160, 1.05, on="MNIST rows"),
+    _shape("gru", 160, 1.05, on="JSB"),
+)
+"""The largest networks that the program stacks on a processor: there it gains least."""
 
 
 def measure(settings: Settings) -> Iterator[Row | Skipped]:
-    """One thread; seconds a step of all members, validations in."""
+    """One thread; milliseconds a step of all members, alone and with validations, records and checkpoints."""
     for shape in SHAPES:
         if shape.needs in settings.missing:
             yield Skipped(shape.what, f"no {shape.needs} in the data folder")
             continue
         for members in MEMBERS[settings.device][: 1 if settings.quick else None]:
-            yield _measure(shape, members, settings)
+            yield from _measure(shape, members, settings)
+    if settings.device == "cuda":
+        return  # there every network is stacked
+    for shape in LARGEST[: 1 if settings.quick else None]:
+        if shape.needs not in settings.missing:
+            yield _beside_alone(shape, MEMBERS["cpu"][0], settings)
 
 
-def _measure(shape: Shape, members: int, settings: Settings) -> Row:
+def _measure(shape: Shape, members: int, settings: Settings) -> Iterator[Row]:
+    told = _told(shape, members, settings, {"bare loops": "bare", "one stack": "stacked"})
+    bar = None if shape.bar is None or settings.device == "cuda" else Bar(shape.bar, most=True)
+    what = f"{shape.what}, {members} trials"
+    for named, part in ((f"{what}: steps", "training"), (f"{what}: epochs, recorded", "seconds")):
+        values = told.numbers(lambda run, part=part: 1000 * run[part])
+        yield Row(named, "ms a step", values, ("one stack", "bare loops"), bar)
+
+
+def _beside_alone(shape: Shape, members: int, settings: Settings) -> Row:
+    told = _told(shape, members, settings, {"one by one": "alone", "one stack": "stacked"})
+    values = told.numbers(lambda run: 1000 * run["seconds"])
+    what = f"{shape.what}, {members} trials: the largest that is stacked"
+    return Row(what, "ms a step", values, ("one stack", "one by one"), Bar(shape.bar or 1.05, most=True))
+
+
+def _told(shape: Shape, members: int, settings: Settings, contestants: dict[str, str]) -> Told:
+    """What each told in each round; each has a process of its own."""
     accelerator = "gpu" if settings.device == "cuda" else "cpu"
     typed = [
         *shape.overrides,
@@ -65,15 +96,16 @@ def _measure(shape: Shape, members: int, settings: Settings) -> Row:
         "trainer.log_every_n_steps=1",
     ]
     order = {"overrides": typed, "members": members, "device": settings.device}
-    with Worker(settings, "floor") as floor, Worker(settings, "stack") as stack:
+    with ExitStack() as around:
         runs = {
-            "bare loops": partial(floor.ask, "speed.members:bare", **order),
-            "one stack": partial(stack.ask, "speed.members:stacked", **order),
+            name: partial(
+                around.enter_context(Worker(settings, function)).ask, f"speed.members:{function}", **order
+            )
+            for name, function in contestants.items()
         }
         told = in_turn(runs, settings.repeats)
-    for bare, one in zip(*told.of.values(), strict=True):
-        for number, (known, other) in enumerate(zip(bare["losses"], one["losses"], strict=True)):
-            check_losses(f"{shape.what}, member {number}", "the bare loop", known, "the stack", other)
-    seconds = told.numbers(lambda run: 1000 * run["seconds"])
-    bar = None if shape.bar is None or settings.device == "cuda" else Bar(shape.bar, most=True)
-    return Row(f"{shape.what}, {members} trials", "ms a step", seconds, ("one stack", "bare loops"), bar)
+    (first, known), (name, others) = told.of.items()
+    for mine, theirs in zip(known, others, strict=True):
+        for number, (one, other) in enumerate(zip(mine["losses"], theirs["losses"], strict=True)):
+            check_losses(f"{shape.what}, member {number}", first, one, name, other)
+    return told

@@ -14,7 +14,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     if "hydra" in config:
-        HydraConfig.instance().set_config(config)  # for interpolations of ${hydra:...}
+        # For interpolations of ${hydra:...}. Hydra's own set_config makes a copy, which takes 6 ms.
+        HydraConfig.instance().cfg = config  # type: ignore[assignment]
 
     def resolved(key: Any) -> Any:
         if OmegaConf.is_missing(config, key):
