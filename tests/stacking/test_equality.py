@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from seqsweep.stacking import stack
 from seqsweep.stacking.jobs import template
 from seqsweep.stacking.member import Member
+from seqsweep.stacking.parameters import Table
 from seqsweep.stacking.stack import TrialStack
 from seqsweep.training import build, seeding
 from stacking.sets import contexts, member, small
@@ -130,13 +132,30 @@ def test_large_trials_are_differentiated_some_at_a_time(
 
 
 def test_a_stack_is_cut_into_blocks_where_it_would_not_fit_into_a_cache(tmp_path: Path) -> None:
-    for size, expected in ((5, [slice(0, 3)]), (300, [slice(0, 1), slice(1, 2), slice(2, 3)])):
+    for size, expected in ((5, [[0, 1, 2]]), (300, [[0], [1], [2]])):
         configs = trials("numbers", tmp_path, "GRU", "Adam", {"model__hidden_size": size})
         members = [member(*pair) for pair in zip(configs, contexts(tmp_path / str(size), 3), strict=True)]
         table = TrialStack(members, template(configs, torch.device("cpu"))).table
-        assert [range(3)[rows] for rows in table.blocks] == [range(3)[rows] for rows in expected]
+        assert table.blocks == expected
         for one in members:
             one.tracker.close()
+
+
+def test_rows_of_like_lengths_are_differentiated_together() -> None:
+    torch.manual_seed(0)
+    tables = [Table([torch.nn.Linear(3, 2) for _ in range(5)], block=2) for _ in range(2)]
+    tables[1].values.copy_(tables[0].values)
+    seen: list[list[int]] = []
+
+    def losses(rows: Sequence[int], parameters: dict[str, Tensor]) -> Tensor:
+        seen.append(list(rows))
+        return torch.tensor([row + 1.0 for row in rows]) * parameters["weight"].pow(2).sum((1, 2))
+
+    found = [tables[0].differentiate(losses), tables[1].differentiate(losses, lengths=[9, 1, 8, 2, 7])]
+    assert seen == [[0], [1, 2], [3, 4], [1], [3, 4], [2, 0]]
+    assert torch.equal(*found)
+    assert torch.equal(tables[0].gradients, tables[1].gradients)
+    assert tables[0].gradients.count_nonzero() == 5 * 6
 
 
 @pytest.mark.parametrize(("model", "kind", "optimizer", "options"), CASES)

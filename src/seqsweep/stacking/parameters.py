@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor, nn
+
+    Named = dict[str, Tensor]
 
 
 class Table:
@@ -30,12 +33,11 @@ class Table:
         self.shapes = {name: value.shape for name, value in named}
         self.values = torch.stack([flat(list(model.parameters())) for model in models])
         self.gradients = torch.zeros_like(self.values)
-        self.blocks = [slice(start, start + block) for start in range(0, len(models), block)]
-        self._leaves = [self._named(self.values[rows]) for rows in self.blocks]
-        self._gradients = [self._named(self.gradients[rows]) for rows in self.blocks]
-        for leaves in self._leaves:
-            for leaf in leaves.values():
-                leaf.requires_grad_()
+        self._count = math.ceil(len(models) / block)
+        self.blocks = self._cut(range(len(models)))
+        parts = [slice(rows[0], rows[-1] + 1) for rows in self.blocks]
+        self._parts = [self._leaves(self.values[part]) for part in parts]
+        self._places = [self._named(self.gradients[part]) for part in parts]
         for row, model in zip(self.values, models, strict=True):
             for parameter, part in zip(model.parameters(), self.parts(row), strict=True):
                 parameter.data = part
@@ -50,18 +52,23 @@ class Table:
         """A row like this table's, (N,), as a tensor a parameter: views."""
         return [part[0] for part in self.views(row.unsqueeze(0))]
 
-    def differentiate(self, losses: Callable[[slice, dict[str, Tensor]], Tensor]) -> Tensor:
+    def differentiate(
+        self, losses: Callable[[Sequence[int], dict[str, Tensor]], Tensor], lengths: Sequence[int] = ()
+    ) -> Tensor:
         """Let `gradients` be those of each row's own loss; zeros where it does not depend on a parameter.
 
         Args:
             losses: given rows of the table, and parameters by name, each (rows) x its shape: their losses.
+            lengths: of each row's batch; those of like lengths are differentiated together.
 
         Returns:
             (K,) losses.
 
         """
-        found = []
-        for rows, leaves, places in zip(self.blocks, self._leaves, self._gradients, strict=True):
+        found = self.values.new_empty(len(self.values))
+        alike = self._count == 1 or len(set(lengths)) < 2
+        blocks = zip(self.blocks, self._parts, self._places, strict=True)
+        for rows, leaves, places in blocks if alike else self._gathered(lengths):
             own = losses(rows, leaves)
             gradients = torch.autograd.grad(own.sum(), list(leaves.values()), allow_unused=True)
             for place, gradient in zip(places.values(), gradients, strict=True):
@@ -69,10 +76,26 @@ class Table:
                     place.zero_()
                 else:
                     place.copy_(gradient)
-            found.append(own.detach())
-        return torch.cat(found)
+            found[rows] = own.detach()
+        return found
 
-    def _named(self, table: Tensor) -> dict[str, Tensor]:
+    def _gathered(self, lengths: Sequence[int]) -> Iterator[tuple[Sequence[int], Named, Named]]:
+        """Blocks of rows of like lengths, copied: else a third of what they compute may be padding."""
+        for rows in self._cut(sorted(range(len(lengths)), key=lengths.__getitem__)):
+            values = self.values[rows]
+            gradients = torch.empty_like(values)
+            yield rows, self._leaves(values), self._named(gradients)
+            self.gradients[rows] = gradients
+
+    def _cut(self, rows: Sequence[int]) -> list[list[int]]:
+        """Blocks of as many rows as another, or of one more."""
+        ends = [len(rows) * number // self._count for number in range(self._count + 1)]
+        return [list(rows[start:end]) for start, end in pairwise(ends)]
+
+    def _leaves(self, table: Tensor) -> Named:
+        return {name: part.requires_grad_() for name, part in self._named(table).items()}
+
+    def _named(self, table: Tensor) -> Named:
         return dict(zip(self.shapes, self.views(table), strict=True))
 
 

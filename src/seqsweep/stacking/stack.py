@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
-WHOLE, BLOCK = 450_000, 230_000
+WHOLE, BLOCK = 450_000, 310_000
 """Numbers that a time step may touch in one go, or else in each of several; see benchmarks/NOTES.md."""
 
 
@@ -61,19 +61,20 @@ class TrialStack:
     def step(self) -> None:
         """One optimiser step of every member, on its next batch."""
         draws = [member.draw() for member in self.members]
-        after: list[Any] = []
+        after: dict[int, Any] = {}
 
-        def own(rows: slice, parameters: dict[str, Tensor]) -> Tensor:
-            found, states = losses(self._template, parameters, draws[rows])
-            after.extend(states)
+        def own(rows: Sequence[int], parameters: dict[str, Tensor]) -> Tensor:
+            found, states = losses(self._template, parameters, [draws[row] for row in rows])
+            after.update(zip(rows, states, strict=True))
             return found
 
-        found = self.table.differentiate(own)
+        lengths = [draw.batch.inputs.shape[1] for draw in draws]
+        found = self.table.differentiate(own, lengths)
         norms = clip(self.table.gradients, [member.clip for member in self.members])
         self.optimizer.step()
         measured = torch.stack([found, norms], dim=1)
-        for member, one, state in zip(self.members, measured.unbind(), after, strict=True):
-            member.stepped(one, state)
+        for row, (member, one) in enumerate(zip(self.members, measured.unbind(), strict=True)):
+            member.stepped(one, after[row])
 
     def _arrange(self) -> None:
         """Put the members' parameters, and their optimisers' state, side by side."""
