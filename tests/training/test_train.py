@@ -15,7 +15,7 @@ from seqsweep.protocol import Complete, LocalContext, Pruned, Slot
 from seqsweep.tasks import Classification
 from seqsweep.tracking import MemoryTracker
 from seqsweep.training import Goal, build, folder, train
-from training.tiny import STEPS, Answering, config, tiny
+from training.tiny import SCHEDULERS, STEPS, Answering, config, tiny
 
 ENDS = [STEPS * epoch for epoch in range(1, 5)]
 
@@ -233,6 +233,35 @@ def test_users_callbacks_see_the_metrics(tmp_path: Path, tracker: MemoryTracker)
     from training import test_train
 
     assert set(test_train.Watching.seen[0]) == set(Classification.metrics)
+
+
+class Noting(Callback):
+    """A user's callback that logs by either of Lightning's ways."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert trainer.logger is not None
+        trainer.logger.log_metrics({"noted": trainer.current_epoch}, trainer.global_step)
+        pl_module.log("logged", float(trainer.current_epoch))
+
+
+def test_what_users_callbacks_log_is_recorded(tmp_path: Path, tracker: MemoryTracker) -> None:
+    callbacks = [
+        {"_target_": "training.test_train.Noting"},
+        {"_target_": "lightning.pytorch.callbacks.LearningRateMonitor", "logging_interval": "step"},
+    ]
+    changes = {"trainer__log_every_n_steps": 1, "scheduler": SCHEDULERS["one_cycle"]}
+    train(tiny(trainer__callbacks=callbacks, **changes), context=LocalContext(tmp_path), tracker=tracker)
+    rates = [value for _, value in tracker.metrics["lr-Adam"]]
+    assert len(rates) == 4 * STEPS
+    assert rates[0] < max(rates) > rates[-1]
+    assert tracker.metrics["noted"] == [(end, float(epoch)) for epoch, end in enumerate(ENDS)]
+    assert [value for _, value in tracker.metrics["logged"]] == [0.0, 1.0, 2.0, 3.0]
+    assert "epoch" not in tracker.metrics
+    without = MemoryTracker()
+    (tmp_path / "without").mkdir()
+    train(tiny(**changes), context=LocalContext(tmp_path / "without"), tracker=without)
+    for name in ("train/loss", "val/loss", "val/accuracy"):
+        assert tracker.metrics[name] == without.metrics[name]
 
 
 def test_validation_now_and_then(tmp_path: Path, tracker: MemoryTracker) -> None:

@@ -31,6 +31,8 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", "GPU available but not used", UserWarning)
             # the measures of several processes are joined by torchmetrics
             warnings.filterwarnings("ignore", "It is recommended to use `self.log", UserWarning)
+            # an epoch's mean is recorded, however few its steps
+            warnings.filterwarnings("ignore", "The number of training batches", UserWarning)
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

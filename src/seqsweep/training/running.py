@@ -23,6 +23,7 @@ from seqsweep.training.callback import Stop, TrialCallback
 from seqsweep.training.epochs import EpochLoop
 from seqsweep.training.goal import Goal, check_metrics
 from seqsweep.training.gradients import gradient_flow
+from seqsweep.training.logger import RecordLogger, wants_logger
 from seqsweep.training.outcomes import NO_VALIDATION, settled
 from seqsweep.training.quiet import keeping_sigint, quiet
 from seqsweep.training.system import watching
@@ -208,10 +209,13 @@ class _Run:
         return {title: {f"layer {layer}": norms for layer, norms in layers}}
 
     def _trainer(self, alone: bool = False) -> Trainer:
-        ours = {"default_root_dir": self.directory}
+        ours: dict[str, Any] = {"default_root_dir": self.directory}
         if alone:
             return make_trainer(self.built.trainer, **ours)
-        callbacks = [*self.built.trainer["callbacks"], self.callback]
+        theirs = self.built.trainer["callbacks"]
+        if any(map(wants_logger, theirs)):
+            ours["logger"] = RecordLogger(self.tracker)
+        callbacks = [*theirs, self.callback]
         trainer = make_trainer(
             self.built.trainer | {"callbacks": callbacks}, **ours, **self.crew.place.arguments()
         )
