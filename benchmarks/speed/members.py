@@ -1,14 +1,18 @@
-"""Trials of one network that differ in seed and learning rate: bare loops in turn, and one stack."""
+"""Trials of one network that differ in seed and learning rate: bare loops, in turn or not, and one stack."""
 
 from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from speed import works
 from speed.spools import epochs_of, seconds_a_step
+
+if TYPE_CHECKING:
+    from speed.workers import Worker
 
 
 def configurations(overrides: list[str], members: int) -> list[dict[str, Any]]:
@@ -18,24 +22,48 @@ def configurations(overrides: list[str], members: int) -> list[dict[str, Any]]:
     return [works.member(config, seed=number, lr=lr) for number, lr in enumerate(rates)]
 
 
-def bare(overrides: list[str], members: int, device: str) -> dict[str, Any]:
-    """Seconds a step of all, and each one's validation losses."""
+def bare(
+    overrides: list[str], members: int, device: str, place: int = 0, processes: int = 1
+) -> dict[str, Any]:
+    """Seconds a step of all, and each one's validation losses; the steps of one, when it began and ended.
+
+    With `processes` only those are trained whose turn it is: the `place`th, and each so manieth after it.
+    """
     import torch
 
     from seqsweep.training import build
     from speed.plain import fit
 
-    seconds, losses, steps = 0.0, [], 0
-    for config in configurations(overrides, members):
-        learner, feed = works.plainly(build(config), device)
+    configs = configurations(overrides, members)[place::processes]
+    made = [(config, *works.plainly(build(config), device)) for config in configs]
+    losses, steps, began = [], 0, time.time()
+    for config, learner, feed in made:
         optimizer = torch.optim.Adam(learner.parameters(), lr=config["optimizer"]["lr"])
         epochs, clip = config["trainer"]["max_epochs"], config["trainer"]["gradient_clip_val"]
-        began = time.perf_counter()
         history = fit(learner, feed.batches, feed.val, epochs=epochs, optimizer=optimizer, clip=clip)
-        seconds += time.perf_counter() - began
         losses.append([epoch["val/loss"] for epoch in history])
         steps = epochs * len(feed)
-    return {"seconds": seconds / steps, "losses": losses}
+    ended = time.time()
+    times = {"seconds": (ended - began) / steps, "began": began, "ended": ended}
+    return {"losses": losses, "steps": steps, **times}
+
+
+def ready(overrides: list[str], device: str) -> None:
+    """Import, build, and have the device start what it starts once."""
+    from seqsweep.training import build
+
+    learner, feed = works.plainly(build(configurations(overrides, 1)[0]), device)
+    learner.loss(feed.val[0]).backward()
+
+
+def shared(workers: Sequence[Worker], **order: Any) -> dict[str, Any]:
+    """The same by all these processes at once; from the first one's first step to the last one's last."""
+    for place, worker in enumerate(workers):
+        worker.begin("speed.members:bare", place=place, processes=len(workers), **order)
+    told = [worker.answer("speed.members:bare") for worker in workers]
+    span = max(each["ended"] for each in told) - min(each["began"] for each in told)
+    losses = [told[n % len(told)]["losses"][n // len(told)] for n in range(order["members"])]
+    return {"seconds": span / told[0]["steps"], "losses": losses}
 
 
 def stacked(overrides: list[str], members: int, device: str) -> dict[str, Any]:

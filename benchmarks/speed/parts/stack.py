@@ -1,16 +1,23 @@
-"""Trials of different learning rate and seed trained as one, beside as many bare loops one after another."""
+"""Trials of different learning rate and seed trained as one, beside as many bare loops.
+
+The loops run one after another; on a GPU also divided among processes that share it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
 from speed.measuring import Bar, Row, Settings, Skipped, check_losses, in_turn
+from speed.members import shared
 from speed.workers import Worker
 from speed.works import CHORALES, DIGITS, MNIST
 
 MEMBERS = {"cpu": (16,), "cuda": (1, 4, 16, 64, 256)}
+PROCESSES = {"cpu": (), "cuda": (2, 4, 8)}
+"""Among how many processes on the one device the bare loops are divided, too."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +72,24 @@ def _measure(shape: Shape, members: int, settings: Settings) -> Row:
         "trainer.log_every_n_steps=1",
     ]
     order = {"overrides": typed, "members": members, "device": settings.device}
-    with Worker(settings, "floor") as floor, Worker(settings, "stack") as stack:
+    counts = [count for count in PROCESSES[settings.device] if count <= members]
+    with ExitStack() as around:
+        workers = [
+            around.enter_context(Worker(settings, f"floor-{place}")) for place in range(max([1, *counts]))
+        ]
+        stack = around.enter_context(Worker(settings, "stack"))
+        for worker in workers:
+            worker.ask("speed.members:ready", overrides=typed, device=settings.device)
         runs = {
-            "bare loops": partial(floor.ask, "speed.members:bare", **order),
+            "bare loops": partial(workers[0].ask, "speed.members:bare", **order),
             "one stack": partial(stack.ask, "speed.members:stacked", **order),
+            **{f"{count} processes": partial(shared, workers[:count], **order) for count in counts},
         }
         told = in_turn(runs, settings.repeats)
-    for bare, one in zip(*told.of.values(), strict=True):
-        for number, (known, other) in enumerate(zip(bare["losses"], one["losses"], strict=True)):
-            check_losses(f"{shape.what}, member {number}", "the bare loop", known, "the stack", other)
+    for name, others in told.of.items():
+        for bare, one in zip(told.of["bare loops"], others, strict=True):
+            for number, (known, other) in enumerate(zip(bare["losses"], one["losses"], strict=True)):
+                check_losses(f"{shape.what}, member {number}", "the bare loop", known, name, other)
     seconds = told.numbers(lambda run: 1000 * run["seconds"])
     bar = None if shape.bar is None or settings.device == "cuda" else Bar(shape.bar, most=True)
     return Row(f"{shape.what}, {members} trials", "ms a step", seconds, ("one stack", "bare loops"), bar)
