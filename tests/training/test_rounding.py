@@ -1,4 +1,4 @@
-"""``trainer.matmul_precision``: what PyTorch is told during a run, and that it is put back."""
+"""``trainer.matmul_precision`` and ``precision``: what a run is told to round, and that it trains."""
 
 from __future__ import annotations
 
@@ -74,3 +74,33 @@ def test_what_cannot_be_is_said() -> None:
     said = "trainer.matmul_precision=tf32: expected one of highest, high, medium"
     with pytest.raises(ConfigError, match=said):
         build(config(trainer__matmul_precision="tf32"))
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "gru": {"model": {"_target_": "seqsweep.models.GRU", "_partial_": True, "hidden_size": 8}},
+    "lstm": {
+        "model": {"_target_": "seqsweep.models.LSTM", "_partial_": True, "hidden_size": 8, "num_layers": 2}
+    },
+    "seq2seq": {
+        "data": {"_target_": "training.pairs.Copying", "batch_size": 16, "seed": 0},
+        "model": {"_target_": "seqsweep.models.Seq2Seq", "_partial_": True, "hidden_size": 8},
+        "task": {"_target_": "seqsweep.tasks.Seq2Seq", "_partial_": True},
+    },
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_half_precision_trains_an_epoch_at_a_time_and_comes_out_near(tmp_path: Path, name: str) -> None:
+    losses = {}
+    for precision in ("32-true", "bf16-mixed"):
+        folder = tmp_path / precision
+        folder.mkdir()
+        tracker = MemoryTracker()
+        built = build(config(**KINDS[name], trainer__precision=precision))
+        outcome = train(built, context=LocalContext(folder), tracker=tracker)
+        assert isinstance(outcome, Complete)
+        assert tracker.tags["seqsweep.steps"] == "an epoch at a time"
+        assert all(weight.dtype == torch.float32 for weight in built.model.parameters())
+        losses[precision] = outcome.detail["val/loss"]
+    assert losses["bf16-mixed"] == pytest.approx(losses["32-true"], rel=0.1)
+    assert losses["bf16-mixed"] != losses["32-true"]
