@@ -14,6 +14,7 @@ import torch._inductor.config
 from seqsweep.data import Batch
 from seqsweep.errors import ConfigError
 from seqsweep.protocol import Complete, Interrupted, LocalContext, Outcome
+from seqsweep.stacking import plan
 from seqsweep.tracking import MemoryTracker
 from seqsweep.training import build, compiling, train
 from training import texts
@@ -127,3 +128,16 @@ def test_what_cannot_be_is_said(tmp_path: Path) -> None:
     said = "trainer.compile=reduce-overhead: expected default with trainer.accumulate_grad_batches=2"
     with pytest.raises(ConfigError, match=said):
         run(tmp_path, "reduce-overhead", trainer__accumulate_grad_batches=2)
+
+
+def test_a_compiled_trial_runs_alone() -> None:
+    model = {"_target_": "seqsweep.models.GRU", "_partial_": True, "hidden_size": 4}
+    for wanted in (True, "reduce-overhead"):
+        verdict = plan.verdict(config(model=model, trainer__compile=wanted), cpu=True)
+        assert verdict.reason == f"trainer.compile={wanted} is not for a stack"
+    assert plan.verdict(config(model=model, trainer__compile=False), cpu=True).key
+    keys = {
+        plan.verdict(config(model=model, trainer__matmul_precision=precision), cpu=True).key
+        for precision in ("highest", None, "high")
+    }
+    assert len(keys) == 2

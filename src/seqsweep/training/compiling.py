@@ -9,6 +9,7 @@ PyTorch finds that it was too often and runs further ones as they are.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,10 @@ def compiled(task: Task, mode: str | None) -> Iterator[None]:
         return
     import torch._dynamo
     import torch._inductor.config
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
+    # The compiler has progress bars, whose own lock is a semaphore that a worker would leave behind.
+    tqdm.set_lock(threading.RLock())
     torch._dynamo.reset()  # how often another run's shapes made it compile is not to count here
     # One thread compiles: a pool of processes would outlive the run, and take more than its cores.
     with (
