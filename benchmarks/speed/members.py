@@ -1,15 +1,18 @@
-"""Trials of one network that differ in seed and learning rate: bare loops in turn, and one stack."""
+"""Trials of one network that differ in seed and learning rate: bare loops, in turn or not, and one stack."""
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from speed import works
 from speed.spools import epochs_of, seconds_a_step
+
+if TYPE_CHECKING:
+    from speed.workers import Worker
 
 
 def configurations(overrides: list[str], members: int) -> list[dict[str, Any]]:
@@ -19,25 +22,50 @@ def configurations(overrides: list[str], members: int) -> list[dict[str, Any]]:
     return [works.member(config, seed=number, lr=lr) for number, lr in enumerate(rates)]
 
 
-def bare(overrides: list[str], members: int, device: str) -> dict[str, Any]:
-    """Seconds a step of all, with their validations and without, and each one's validation losses."""
+def bare(
+    overrides: list[str], members: int, device: str, place: int = 0, processes: int = 1
+) -> dict[str, Any]:
+    """Seconds a step of all, with their validations and without; losses, steps, when it began and ended.
+
+    With `processes` only those are trained whose turn it is: the `place`th, and each so manieth after it.
+    """
     import torch
 
     from seqsweep.training import build
     from speed.plain import fit
 
-    seconds, training, losses, steps = 0.0, 0.0, [], 0
-    for config in configurations(overrides, members):
-        learner, feed = works.plainly(build(config), device)
+    configs = configurations(overrides, members)[place::processes]
+    made = [(config, *works.plainly(build(config), device)) for config in configs]
+    losses, steps, training, began = [], 0, 0.0, time.time()
+    for config, learner, feed in made:
         optimizer = torch.optim.Adam(learner.parameters(), lr=config["optimizer"]["lr"])
         epochs, clip = config["trainer"]["max_epochs"], config["trainer"]["gradient_clip_val"]
-        began = time.perf_counter()
         history = fit(learner, feed.batches, feed.val, epochs=epochs, optimizer=optimizer, clip=clip)
-        seconds += time.perf_counter() - began
         training += sum(epoch["seconds"] for epoch in history)
         losses.append([epoch["val/loss"] for epoch in history])
         steps = epochs * len(feed)
-    return {"seconds": seconds / steps, "training": training / steps, "losses": losses}
+    ended = time.time()
+    times = {"seconds": (ended - began) / steps, "training": training / steps}
+    return {"losses": losses, "steps": steps, "began": began, "ended": ended, **times}
+
+
+def ready(overrides: list[str], device: str) -> None:
+    """Import, build, and have the device start what it starts once."""
+    from seqsweep.training import build
+
+    learner, feed = works.plainly(build(configurations(overrides, 1)[0]), device)
+    learner.loss(feed.val[0]).backward()
+
+
+def shared(workers: Sequence[Worker], **order: Any) -> dict[str, Any]:
+    """The same by all these processes at once; from the first one's first step to the last one's last."""
+    for place, worker in enumerate(workers):
+        worker.begin("speed.members:bare", place=place, processes=len(workers), **order)
+    told = [worker.answer("speed.members:bare") for worker in workers]
+    span = max(each["ended"] for each in told) - min(each["began"] for each in told)
+    losses = [told[n % len(told)]["losses"][n // len(told)] for n in range(order["members"])]
+    training = max(each["training"] for each in told)
+    return {"seconds": span / told[0]["steps"], "training": training, "losses": losses}
 
 
 def stacked(overrides: list[str], members: int, device: str) -> dict[str, Any]:

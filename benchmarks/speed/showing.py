@@ -18,6 +18,7 @@ from speed.measuring import Row, Skipped
 Cells = list[str]
 TITLES = {
     "single": "One run, each step's loss tracked in MLflow",
+    "compiled": "One run, its steps compiled",
     "logging": "Logging",
     "sweep": "A sweep, two workers",
     "start": "Start",

@@ -61,10 +61,18 @@ class Worker:
 
     def ask(self, entry: str, **arguments: Any) -> Any:
         """What ``module:function`` returns for the arguments; both must be plain."""
+        self.begin(entry, **arguments)
+        return self.answer(entry)
+
+    def begin(self, entry: str, **arguments: Any) -> None:
+        """Have it called, and go on meanwhile."""
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps([entry, arguments]) + "\n")
         self.process.stdin.flush()
+
+    def answer(self, entry: str) -> Any:
+        """Wait for what has been begun."""
+        assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"{entry}: its process died: {self.log.read_text()[-2000:]}")

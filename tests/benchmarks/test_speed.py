@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 @pytest.mark.real
 def test_a_smoke_run_measures_compares_and_writes_both_files(tmp_path: Path) -> None:
     paths = [str(FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
-    parts = ["--only", "single", "logging", "gru", "--sizes", "tiny"]
+    parts = ["--only", "single", "compiled", "logging", "gru", "--sizes", "tiny"]
 
     done = subprocess.run(
         [sys.executable, "-m", "speed", "--quick", *parts, "--out", str(tmp_path / "out")],
@@ -29,7 +29,7 @@ def test_a_smoke_run_measures_compares_and_writes_both_files(tmp_path: Path) -> 
 
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "out" / "speed.json").read_text())
-    assert list(told) == ["single", "logging", "gru"]
+    assert list(told) == ["single", "compiled", "logging", "gru"]
     [tiny] = told["single"]["rows"]
     assert set(tiny["medians"]) == {"floor", "stock", "ours"}
     assert tiny["figure"] == pytest.approx(tiny["medians"]["ours"] / tiny["medians"]["floor"])

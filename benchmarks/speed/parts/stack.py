@@ -1,4 +1,7 @@
-"""Trials of different learning rate and seed trained as one, beside as many bare loops one after another."""
+"""Trials of different learning rate and seed trained as one, beside as many bare loops.
+
+The loops run one after another; on a GPU also divided among processes that share it.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from speed.measuring import Bar, Row, Settings, Skipped, Told, check_losses, in_turn
+from speed.members import shared
 from speed.workers import Worker
 from speed.works import CHORALES, DIGITS, MNIST
 
 MEMBERS = {"cpu": (16,), "cuda": (1, 4, 16, 64, 256)}
+PROCESSES = {"cpu": (), "cuda": (2, 4, 8)}
+"""Among how many processes on the one device the bare loops are divided, too."""
 
 
 @dataclass(frozen=True)
@@ -96,16 +102,24 @@ def _told(shape: Shape, members: int, settings: Settings, contestants: dict[str,
         "trainer.log_every_n_steps=1",
     ]
     order = {"overrides": typed, "members": members, "device": settings.device}
+    counts = [count for count in PROCESSES[settings.device] if count <= members]
     with ExitStack() as around:
+        first, second = (
+            around.enter_context(Worker(settings, function)) for function in contestants.values()
+        )
+        others = [around.enter_context(Worker(settings, f"bare-{n}")) for n in range(1, max([1, *counts]))]
+        for worker in (first, *others):
+            worker.ask("speed.members:ready", overrides=typed, device=settings.device)
         runs = {
-            name: partial(
-                around.enter_context(Worker(settings, function)).ask, f"speed.members:{function}", **order
-            )
-            for name, function in contestants.items()
+            name: partial(worker.ask, f"speed.members:{function}", **order)
+            for worker, (name, function) in zip((first, second), contestants.items(), strict=True)
         }
+        for count in counts:
+            runs[f"{count} processes"] = partial(shared, [first, *others][:count], **order)
         told = in_turn(runs, settings.repeats)
-    (first, known), (name, others) = told.of.items()
-    for mine, theirs in zip(known, others, strict=True):
-        for number, (one, other) in enumerate(zip(mine["losses"], theirs["losses"], strict=True)):
-            check_losses(f"{shape.what}, member {number}", first, one, name, other)
+    (known_as, known), *rest = told.of.items()
+    for name, found in rest:
+        for mine, theirs in zip(known, found, strict=True):
+            for number, (one, other) in enumerate(zip(mine["losses"], theirs["losses"], strict=True)):
+                check_losses(f"{shape.what}, member {number}", known_as, one, name, other)
     return told

@@ -18,6 +18,7 @@ class LauncherConf:
     workers: Any = "auto"
     workers_per_device: Any = 1
     devices_per_trial: int = 1
+    mps: Any = "auto"  # whether workers that share a GPU run on it side by side, and not in turns
     trials_per_worker: Any = "auto"
     stack: Any = 1  # K: up to K trials of a worker are trained as one
     retries: int = 1

@@ -10,6 +10,7 @@ from seqsweep.cli.stacks import stack_size
 from seqsweep.launching import LocalExecutor, Packing, find_devices, make_slots
 from seqsweep.launching.devices import count_cores
 from seqsweep.launching.local import START_METHOD
+from seqsweep.launching.mps import open_mps
 from seqsweep.stacking import plan
 
 if TYPE_CHECKING:
@@ -41,14 +42,17 @@ def open_executor(launcher: DictConfig, native: bool, stacks: bool = False) -> L
     if launcher.trial_timeout is not None:
         positive_float("hydra.launcher.trial_timeout", launcher.trial_timeout)
     cores, workers, share = count_cores(), launcher.workers, launcher.workers_per_device
-    slots = make_slots(find_devices(), cores, workers, share, launcher.devices_per_trial, seats=seats)
+    devices = find_devices()
+    slots = make_slots(devices, cores, workers, share, launcher.devices_per_trial, seats=seats)
     packing = Packing(cores, None if workers == "auto" else workers) if share == "auto" else None
+    trials_per_worker = _trials_per_worker(launcher.trials_per_worker)
     return LocalExecutor(
         slots,
         (*_preload(native), *([plan.ENTRY.partition(":")[0]] if seats > 1 else [])),
         launcher.trial_timeout,
-        trials_per_worker=_trials_per_worker(launcher.trials_per_worker),
+        trials_per_worker=trials_per_worker,
         packing=packing,
+        mps=open_mps(launcher.mps, devices, share),
     )
 
 

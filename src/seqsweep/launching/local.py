@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType, TracebackType
 
 from seqsweep.launching import worker
+from seqsweep.launching.mps import Mps
 from seqsweep.launching.packing import Packing
 from seqsweep.launching.seats import Seats
 from seqsweep.protocol import Ended, Event, Failed, Job, Slot, SlotLost
@@ -63,7 +64,8 @@ class LocalExecutor:
     takes too long is not known. A process runs up to `trials_per_worker` jobs, or
     stacks, and what one could leave to the next is put back; it runs no other after
     one that did not end well. With `packing`, slots are added to each device once
-    it is known how much of its memory jobs take.
+    it is known how much of its memory jobs take. Workers are told of `mps`, which
+    is closed with the executor.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class LocalExecutor:
         start_method: str | None = None,
         trials_per_worker: int = 1,
         packing: Packing | None = None,
+        mps: Mps | None = None,
     ) -> None:
         self._slots = list(slots)
         self._trial_timeout = trial_timeout
         self._trials_per_worker = trials_per_worker
         self._packing = packing
+        self._mps = mps
         self._seats = Seats()
         self._busy: list[_Worker] = []
         self._idle: list[_Worker] = []
@@ -116,7 +120,8 @@ class LocalExecutor:
             self._begin(slot)
 
     def _begin(self, slot: Slot) -> None:
-        work = worker.Work(self._seats.begin(slot), slot, dict(os.environ))
+        environment = {**os.environ, **(self._mps.environment if self._mps else {})}
+        work = worker.Work(self._seats.begin(slot), slot, environment)
         message = reduction.ForkingPickler.dumps(work)  # what does not pickle shows before a process is begun
         hired = self._hire(slot)
         hired.work = work
@@ -161,7 +166,7 @@ class LocalExecutor:
             _kill(running.process)
 
     def close(self) -> None:
-        """Kill what still runs, and wait until every process is gone."""
+        """Kill what still runs, and wait until every process is gone; then `mps` is ended."""
         for each in (*self._busy, *self._idle):
             self._dismiss(each)
         for process in self._leaving:
@@ -170,6 +175,9 @@ class LocalExecutor:
         self._busy.clear()
         self._idle.clear()
         self._leaving.clear()
+        if self._mps:
+            self._mps.close()
+            self._mps = None
 
     def _begin_all(self) -> None:
         for slot in self._seats.waiting():

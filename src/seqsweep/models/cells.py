@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch.nn import functional as F
 
-from seqsweep.models.loops import GRULoop, Loop, LSTMLoop, ReluLoop, TanhLoop
+from seqsweep.models import opaque
+from seqsweep.models.loops import LOOPS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,8 +38,8 @@ class Cell(ABC):
 
     normalised: ClassVar[Mapping[str, int]]
     """Further parameters under layer normalisation, and the size of each in hidden sizes."""
-    loop: type[Loop] | None = None
-    """All steps as one function, if there is one; without layer normalisation and projection."""
+    loop: str | None = None
+    """All steps as one function, if `LOOPS` has one; without layer normalisation and projection."""
 
     @abstractmethod
     def project(self, steps: Tensor, weights: Weights) -> Tensor:
@@ -77,7 +78,7 @@ class RNNCell(Cell):
 
     def __init__(self, nonlinearity: str) -> None:
         self._f = {"tanh": torch.tanh, "relu": torch.relu}[nonlinearity]
-        self.loop = {"tanh": TanhLoop, "relu": ReluLoop}[nonlinearity]
+        self.loop = nonlinearity
 
     def project(self, steps: Tensor, weights: Weights) -> Tensor:
         """W x, and b if nothing is normalised."""
@@ -109,7 +110,7 @@ class LSTMCell(Cell):
     """
 
     normalised: ClassVar[Mapping[str, int]] = {"gain_ih": 4, "gain_hh": 4, "gain_cell": 1, "bias_cell": 1}
-    loop = LSTMLoop
+    loop = "lstm"
 
     def project(self, steps: Tensor, weights: Weights) -> Tensor:
         """W x + b."""
@@ -149,7 +150,7 @@ class GRUCell(Cell):
 
     def __init__(self, reset_after: bool = True) -> None:
         self.reset_after = reset_after
-        self.loop = GRULoop if reset_after else None
+        self.loop = "gru" if reset_after else None
 
     def project(self, steps: Tensor, weights: Weights) -> Tensor:
         """W x + b."""
@@ -236,7 +237,11 @@ def _looped(
     start, carried = state if len(state) == 2 else (state[0], None)
     parts = (weights.get(name) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     mask = None if mask is None else mask.to(steps.dtype)
-    outputs, *rest = cell.loop.apply(steps, start, carried, *parts, mask)
+    arguments = (steps, start, carried, *parts, mask)
+    if torch.compiler.is_compiling():
+        outputs, *rest = opaque.run(cell.loop, *arguments)
+    else:
+        outputs, *rest = LOOPS[cell.loop].apply(*arguments)
     return outputs, tuple(rest[: len(state)])
 
 

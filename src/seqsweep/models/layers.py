@@ -24,11 +24,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from seqsweep.models.cells import CELLS, Cell, State, unroll, weights_of
+from seqsweep.models.opaque import has_kernels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,11 +84,10 @@ def run_layers(
     true_ends = lengths if explicit else None
     explicit = explicit or bool(recurrent_masks) or not _has_kernel(module, steps)
     backward_padded = module.bidirectional and lengths is not None
-    watched = _watched.get()
+    watched = None if torch.compiler.is_compiling() else _watched.get()
     seen = watched[1] if watched is not None and watched[0] is module else None
     if not (explicit or masks or residual or backward_padded or seen is not None):
-        outputs, state = module(steps, state)
-        return outputs, state
+        return _outside(module, steps, state)  # type: ignore[no-any-return]
     start, ends = _parts(module, zero_state(module, steps) if state is None else state), []
     directions = 1 + module.bidirectional
     for layer in range(module.num_layers):
@@ -185,7 +186,7 @@ def reverse(steps: Tensor, lengths: Tensor | None) -> Tensor:
 
 def _has_kernel(module: nn.RNNBase, steps: Tensor) -> bool:
     """Whether PyTorch has a kernel for these layers on the device of `steps`, and none of ours is faster."""
-    if hasattr(module, "cell"):
+    if hasattr(module, "cell") or not has_kernels():
         return False
     if steps.device.type != "cpu":
         return True
@@ -213,12 +214,18 @@ def _call(
     module: nn.RNNBase, weights: Sequence[Sequence[Tensor]], steps: Tensor, state: State
 ) -> tuple[Tensor, State]:
     """One kernel call for one layer, in one direction or both; `weights` has a list a direction."""
-    kernel = KERNELS[module.mode]
+    kernel = partial(_outside, KERNELS[module.mode])
     first = state if module.mode == "LSTM" else state[0]
     flat = [weight for direction in weights for weight in direction]
     # layers 1, dropout 0: both are ours
     outputs, *end = kernel(steps, first, flat, module.bias, 1, 0.0, module.training, len(weights) == 2, True)
     return outputs, tuple(end)
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _outside(call: Callable[..., Any], *arguments: Any) -> Any:
+    """The call, left alone by `torch.compile`: traced, a kernel would become a loop, a copy of it a step."""
+    return call(*arguments)
 
 
 def _loop(

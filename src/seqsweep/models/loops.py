@@ -437,3 +437,7 @@ class LSTMLoop(Loop):
         to_steps = _to_steps(found, weight_ih) if wanted else None
         to_ih, to_hh = _joined(found, steps), _joined(found, earlier)
         return to_steps, to_state, to_cell, to_ih, to_hh, *to_bias
+
+
+LOOPS: dict[str, type[Loop]] = {"tanh": TanhLoop, "relu": ReluLoop, "gru": GRULoop, "lstm": LSTMLoop}
+"""By name."""

@@ -18,6 +18,7 @@ from seqsweep.training.goal import Goal, check_metrics
 from seqsweep.training.jobs import guarded
 from seqsweep.training.outcomes import outcome_of
 from seqsweep.training.quiet import quiet
+from seqsweep.training.rounding import rounded
 from seqsweep.training.system import watching
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def run(
     threads = payloads[0]["config"].get("threads") or contexts[0].slot.threads
     torch.set_num_threads(max(1, threads))
     keep_freed_memory()
-    with quiet():
+    precision = payloads[0]["config"]["trainer"].get("matmul_precision")
+    with quiet(), rounded(precision):
         places: dict[Member, int] = {}
         for place, (payload, context) in enumerate(zip(payloads, contexts, strict=True)):
             made = _member(payload, context, len(payloads))

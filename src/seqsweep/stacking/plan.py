@@ -35,6 +35,7 @@ TRAINER: dict[str, tuple[object, ...]] = {
     "gradient_clip_algorithm": (None, "norm"),
     "precision": (None, "32-true", "32", 32),
     "enable_progress_bar": (None, False),
+    "compile": (None, False),
 }
 """Settings that a stack knows one value of."""
 OWN_OF_TRAINER = (
@@ -46,8 +47,9 @@ OWN_OF_TRAINER = (
     "log_every_n_steps",
     "enable_model_summary",
     "devices",
+    "matmul_precision",
 )
-"""What members' trainers may differ in."""
+"""What members' trainers may differ in, or have in common; see `_key`."""
 SWITCHES = ("amsgrad", "centered", "maximize", "capturable", "differentiable")
 """Settings of optimisers that a stack does not know turned on."""
 
@@ -119,6 +121,7 @@ def _key(config: Mapping[str, Any]) -> str:
         "optimizer": config["optimizer"]["_target_"],
         "accelerator": config["trainer"].get("accelerator"),
         "threads": config.get("threads"),
+        "matmul_precision": config["trainer"].get("matmul_precision"),
     }
     return json.dumps(common, sort_keys=True, default=str)
 

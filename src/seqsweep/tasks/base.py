@@ -85,6 +85,8 @@ class Task(LightningModule):
         self.record: dict[str, Any] = {}
         """Plain data that checkpoints carry under ``seqsweep``: the configuration and the DataSpec."""
         self._held: tuple[Tensors, Tensors] | None = None
+        self.compiled: Callable[[Batch, Any, Any], tuple[Tensor, Any]] | None = None
+        """`step_loss` as a training step calls it, if it has been compiled."""
         self.optimizer_factory = optimizer
         self.scheduler_factory = scheduler
         self._parts = nn.ModuleDict()
@@ -129,8 +131,13 @@ class Task(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step: draw, then the pure loss, weighted if the batch is a part of one."""
         state = self.state_for(batch, batch_idx, self.carried)
-        loss, self.carried, _ = self.loss(*self.tensors(), batch, state, self.draw_masks(batch))
+        loss, self.carried = (self.compiled or self.step_loss)(batch, state, self.draw_masks(batch))
         return loss if batch.weight == 1.0 else loss * batch.weight
+
+    def step_loss(self, batch: Batch, state: Any, masks: Any) -> tuple[Tensor, Any]:
+        """The pure loss at the model's own parameters, and the state after the batch."""
+        loss, state, _ = self.loss(*self.tensors(), batch, state, masks)
+        return loss, state
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put `record` in."""

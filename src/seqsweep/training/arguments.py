@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 
 from seqsweep import checks
 from seqsweep.errors import ConfigError
+from seqsweep.training import compiling, rounding
 from seqsweep.training.instantiation import instantiate
 from seqsweep.training.quiet import quiet
 
@@ -34,7 +35,7 @@ OURS = {
 }
 """Arguments that are refused, and why."""
 
-ADDED = ("patience",)
+ADDED = ("patience", "compile", "matmul_precision")
 """Keys that are ours, and not Lightning's."""
 
 
@@ -65,6 +66,8 @@ VALUES: dict[str, Callable[[str, object], object]] = {
     "devices": _one_device,
     "patience": _optional(checks.positive_int),
     "precision": _precision,
+    "compile": compiling.checked,
+    "matmul_precision": _optional(lambda name, value: checks.one_of(name, str(value), rounding.PRECISIONS)),
 }
 """Arguments whose values are checked here; Lightning checks the others."""
 

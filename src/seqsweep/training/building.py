@@ -12,6 +12,7 @@ from seqsweep.models.base import boolean
 from seqsweep.tasks.schedules import make_schedule
 from seqsweep.training import seeding
 from seqsweep.training.arguments import trainer_arguments
+from seqsweep.training.compiling import mode_of
 from seqsweep.training.gradients import check_flows
 from seqsweep.training.instantiation import complete, instantiate
 
@@ -60,6 +61,17 @@ class Built:
         """Validations without a better one after which a run is stopped; None for no such thing."""
         patience: int | None = self.config["trainer"].get("patience")
         return patience
+
+    @property
+    def compile(self) -> str | None:
+        """The mode in which the step is compiled; None for not at all."""
+        return mode_of(self.config["trainer"].get("compile"))
+
+    @property
+    def matmul_precision(self) -> str | None:
+        """One of `seqsweep.training.rounding.PRECISIONS`; None for PyTorch's own."""
+        precision: str | None = self.config["trainer"].get("matmul_precision")
+        return precision
 
     @property
     def gradient_flow(self) -> bool:

@@ -16,7 +16,7 @@ from seqsweep.errors import ConfigError, DataError, UsageError
 from seqsweep.protocol import Complete, Failed, Interrupted, LocalContext, Outcome
 from seqsweep.tasks import pictures
 from seqsweep.tracking import records
-from seqsweep.training import folder, parallel, record, seeding
+from seqsweep.training import compiling, folder, parallel, record, rounding, seeding
 from seqsweep.training.arguments import make_trainer
 from seqsweep.training.building import build
 from seqsweep.training.callback import Stop, TrialCallback
@@ -74,6 +74,9 @@ def train(built: Built, *, context: JobContext, tracker: Tracker, goal: Goal | N
     if known is not None:
         return known
     _check_divisible(built.data, context.slot.processes)
+    if built.compile:
+        device = make_trainer(built.trainer).strategy.root_device
+        compiling.check(built.compile, built.task, device, built.trainer.get("accumulate_grad_batches") or 1)
     follow = partial(_follow, built.config, goal, context.directory, context.slot)
     with (
         keeping_sigint(),
@@ -96,7 +99,7 @@ def test(built: Built, *, directory: Path, tracker: Tracker) -> dict[str, float]
     path = directory / folder.BEST
     if not path.is_file():
         raise DataError(f"{path}: no such checkpoint; the run has none to test")
-    with quiet(), seeding.isolated(built.seed, "other"):
+    with quiet(), rounding.rounded(built.matmul_precision), seeding.isolated(built.seed, "other"):
         return _test(built, make_trainer(built.trainer, default_root_dir=directory), path, tracker)
 
 
@@ -121,10 +124,14 @@ def _follow(config: Mapping[str, Any], goal: Goal, directory: Path, slot: Slot, 
 
 @contextmanager
 def _surroundings(built: Built, slot: Slot, place: Place) -> Iterator[None]:
-    """Threads, generators and Lightning's manners, as they are to be around a fit."""
+    """Threads, rounding, generators and Lightning's manners, as they are to be around a fit."""
     # How sums are split among threads decides their last bits.
     torch.set_num_threads(max(1, (built.config.get("threads") or slot.threads) // place.size))
-    with quiet(), seeding.isolated(built.seed, place.stream("other")):
+    with (
+        quiet(),
+        rounding.rounded(built.matmul_precision),
+        seeding.isolated(built.seed, place.stream("other")),
+    ):
         yield
 
 
@@ -182,6 +189,8 @@ class _Run:
         flows = self._flow("at the start")
         trainer = self._trainer()
         self.tracker.set_tags({"seqsweep.device": device_name(trainer)})
+        if self.built.compile:
+            self.tracker.set_tags({"seqsweep.compile": self.built.compile})
         self._fit(trainer)
         progress = self.callback.progress
         if progress.best is None:
@@ -230,7 +239,11 @@ class _Run:
         if isinstance(data, SequenceData):
             data.part = (place.rank, place.size)
         wanted, device = self.built.system_metrics and place.rank == 0, trainer.strategy.root_device
-        with place.connected(device), watching(wanted, self.tracker, self.directory, device):
+        with (
+            place.connected(device),
+            watching(wanted, self.tracker, self.directory, device),
+            compiling.compiled(self.built.task, self.built.compile),
+        ):
             before, began = self.callback.progress.seconds, time.perf_counter()
             try:
                 trainer.fit(self.built.task, datamodule=data, ckpt_path=resumed, weights_only=True)
