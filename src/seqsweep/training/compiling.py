@@ -63,8 +63,8 @@ def check(mode: str, task: Task, device: torch.device, accumulated: int = 1) -> 
     """
     if type(task).training_step is not Task.training_step:
         raise ConfigError(
-            f"trainer.compile={mode}: expected false with {type(task).__name__}, which has a training_step of "
-            "its own; what belongs into its loss would be compiled"
+            f"trainer.compile={mode}: expected false with {type(task).__name__}, which has a training_step "
+            "of its own; what belongs into its loss would be compiled"
         )
     if mode in GRAPHS and accumulated > 1:
         raise ConfigError(
