@@ -199,7 +199,7 @@ class Study:
         if step not in reported:
             suggestion.trial.report(value, step)
             reported.add(step)
-        return not suggestion.trial.should_prune()
+        return not (self.settings.prunes and suggestion.trial.should_prune())
 
     def tell(self, suggestion: Suggestion, outcome: Outcome, seconds: float) -> str:
         """Store how the trial ended; returns its state as our tables name it."""
