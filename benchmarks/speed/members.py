@@ -77,8 +77,10 @@ def stacked(overrides: list[str], members: int, device: str) -> dict[str, Any]:
 
     def timed(stack: TrialStack) -> None:
         nonlocal training
+        _wait_for(device)
         began = time.perf_counter()
         step(stack)
+        _wait_for(device)
         training += time.perf_counter() - began
 
     TrialStack.step = timed  # type: ignore[method-assign]
@@ -87,6 +89,14 @@ def stacked(overrides: list[str], members: int, device: str) -> dict[str, Any]:
     finally:
         TrialStack.step = step  # type: ignore[method-assign]
     return {**told, "training": training / told["steps"]}
+
+
+def _wait_for(device: str) -> None:
+    """Until the device has done what it was given."""
+    if device == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
 
 
 def alone(overrides: list[str], members: int, device: str) -> dict[str, Any]:

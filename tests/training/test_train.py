@@ -240,7 +240,8 @@ class Noting(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert trainer.logger is not None
-        trainer.logger.log_metrics({"noted": trainer.current_epoch}, trainer.global_step)
+        trainer.logger.log_metrics({"train/noted": trainer.current_epoch}, trainer.global_step)
+        assert trainer.log_dir == trainer.default_root_dir
         pl_module.log("logged", float(trainer.current_epoch))
 
 
@@ -254,7 +255,7 @@ def test_what_users_callbacks_log_is_recorded(tmp_path: Path, tracker: MemoryTra
     rates = [value for _, value in tracker.metrics["lr-Adam"]]
     assert len(rates) == 4 * STEPS
     assert rates[0] < max(rates) > rates[-1]
-    assert tracker.metrics["noted"] == [(end, float(epoch)) for epoch, end in enumerate(ENDS)]
+    assert tracker.metrics["train/noted"] == [(end, float(epoch)) for epoch, end in enumerate(ENDS)]
     assert [value for _, value in tracker.metrics["logged"]] == [0.0, 1.0, 2.0, 3.0]
     assert "epoch" not in tracker.metrics
     without = MemoryTracker()

@@ -108,7 +108,7 @@ def _told(shape: Shape, members: int, settings: Settings, contestants: dict[str,
             around.enter_context(Worker(settings, function)) for function in contestants.values()
         )
         others = [around.enter_context(Worker(settings, f"bare-{n}")) for n in range(1, max([1, *counts]))]
-        for worker in (first, *others):
+        for worker in (first, second, *others):
             worker.ask("speed.members:ready", overrides=typed, device=settings.device)
         runs = {
             name: partial(worker.ask, f"speed.members:{function}", **order)

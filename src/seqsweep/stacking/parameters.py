@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     Named = dict[str, Tensor]
+    Part = tuple[slice | list[int], list[int], Named, Named]
+    """Where in the table, that as numbers, parameters, and where their gradients go."""
 
 
 class Table:
@@ -35,9 +37,11 @@ class Table:
         self.gradients = torch.zeros_like(self.values)
         self._count = math.ceil(len(models) / block)
         self.blocks = self._cut(range(len(models)))
-        parts = [slice(rows[0], rows[-1] + 1) for rows in self.blocks]
-        self._parts = [self._leaves(self.values[part]) for part in parts]
-        self._places = [self._named(self.gradients[part]) for part in parts]
+        places = [slice(rows[0], rows[-1] + 1) for rows in self.blocks]
+        self._parts = [
+            (place, rows, self._leaves(self.values[place]), self._named(self.gradients[place]))
+            for place, rows in zip(places, self.blocks, strict=True)
+        ]
         for row, model in zip(self.values, models, strict=True):
             for parameter, part in zip(model.parameters(), self.parts(row), strict=True):
                 parameter.data = part
@@ -67,24 +71,23 @@ class Table:
         """
         found = self.values.new_empty(len(self.values))
         alike = self._count == 1 or len(set(lengths)) < 2
-        blocks = zip(self.blocks, self._parts, self._places, strict=True)
-        for rows, leaves, places in blocks if alike else self._gathered(lengths):
+        for place, rows, leaves, slots in self._parts if alike else self._gathered(lengths):
             own = losses(rows, leaves)
             gradients = torch.autograd.grad(own.sum(), list(leaves.values()), allow_unused=True)
-            for place, gradient in zip(places.values(), gradients, strict=True):
+            for slot, gradient in zip(slots.values(), gradients, strict=True):
                 if gradient is None:
-                    place.zero_()
+                    slot.zero_()
                 else:
-                    place.copy_(gradient)
-            found[rows] = own.detach()
+                    slot.copy_(gradient)
+            found[place] = own.detach()
         return found
 
-    def _gathered(self, lengths: Sequence[int]) -> Iterator[tuple[Sequence[int], Named, Named]]:
+    def _gathered(self, lengths: Sequence[int]) -> Iterator[Part]:
         """Blocks of rows of like lengths, copied: else a third of what they compute may be padding."""
         for rows in self._cut(sorted(range(len(lengths)), key=lengths.__getitem__)):
             values = self.values[rows]
             gradients = torch.empty_like(values)
-            yield rows, self._leaves(values), self._named(gradients)
+            yield rows, rows, self._leaves(values), self._named(gradients)
             self.gradients[rows] = gradients
 
     def _cut(self, rows: Sequence[int]) -> list[list[int]]:

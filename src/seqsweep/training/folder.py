@@ -48,6 +48,7 @@ def replacing(path: Path, *, before: Path | None = None) -> Iterator[Path]:
     The same file becomes `before` as well, if that is given, and does so first.
     """
     part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)  # left by a kill: it may be a file that stands, by another name
     try:
         yield part
         if before is not None:
@@ -60,7 +61,6 @@ def replacing(path: Path, *, before: Path | None = None) -> Iterator[Path]:
 
 
 def _link(file: Path, other: Path) -> None:
-    other.unlink(missing_ok=True)  # what a kill has left
     try:
         other.hardlink_to(file)
     except OSError:  # a file system without
@@ -76,13 +76,17 @@ def keep_weights(path: Path) -> None:
             torch.save(kept, part)
 
 
-class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Writes YAML as OmegaConf does, which quotes text that it would read as a number; ten times as fast."""
 
     yaml_representers: ClassVar[dict[type, Any]] = {
         **get_omega_conf_dumper().yaml_representers,
         tuple: SafeRepresenter.represent_list,
     }
+
+    def ignore_aliases(self, data: object) -> bool:
+        """What stands in two places is written twice."""
+        return True
 
 
 def write_config(directory: Path, config: Mapping[str, Any]) -> Path:

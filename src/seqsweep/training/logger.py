@@ -10,31 +10,36 @@ from lightning.pytorch.loggers import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from seqsweep.tracking import Tracker
 
-OURS = ("train/", "val/", "test/")
-"""Beginnings of the names that are recorded without Lightning."""
+MEASURED = ("val/", "test/")
+"""Beginnings of the names whose values are recorded without Lightning, if a task logs them."""
 
 
 class RecordLogger(Logger):
     """Lightning's kind of logger over a `Tracker`.
 
-    What the task logs goes to the record by another way, so of that nothing is taken from here.
-
     Args:
         tracker: where metrics go.
+        directory: the run's folder.
 
     """
 
-    def __init__(self, tracker: Tracker) -> None:
+    def __init__(self, tracker: Tracker, directory: Path) -> None:
         super().__init__()
-        self._tracker = tracker
+        self._tracker, self._directory = tracker, directory
 
     @property
     def name(self) -> str:
         """Names no folder."""
         return "seqsweep"
+
+    @property
+    def save_dir(self) -> str:
+        """What callbacks know as ``trainer.log_dir``."""
+        return str(self._directory)
 
     @property
     def version(self) -> str:
@@ -43,10 +48,14 @@ class RecordLogger(Logger):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Record what a callback measures."""
+        by_lightning = "epoch" in metrics  # which puts it to what came through `self.log`
         others = {
-            name: value for name, value in metrics.items() if not name.startswith(OURS) and name != "epoch"
+            name: value
+            for name, value in metrics.items()
+            if name != "epoch" and not (by_lightning and name.startswith(MEASURED))
         }
-        self._tracker.log_metrics(others, step or 0)
+        if others:
+            self._tracker.log_metrics(others, step or 0)
 
     def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
         """Nothing: the configuration is recorded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -83,9 +84,11 @@ def finish(
         tracker.log_metrics(system, steps)
         best = {f"best/{name}": value for name, value in progress.best_metrics.items()}
         tracker.log_metrics(best, progress.best_step)
-    if progress.best is not None:
-        folder.keep_weights(directory / folder.BEST)
-        tracker.log_artifact(directory / folder.BEST)
+    best_file = directory / folder.BEST
+    if progress.best is not None and best_file.is_file():  # it may have failed before it was written
+        with suppress(OSError, RuntimeError):  # a full disk: the whole of it serves as well
+            folder.keep_weights(best_file)
+        tracker.log_artifact(best_file)
     tracker.end(STATES[type(outcome)])
     tracker.flush()
     folder.write_outcome(directory, outcome, built.config)

@@ -223,7 +223,7 @@ class _Run:
             return make_trainer(self.built.trainer, **ours)
         theirs = self.built.trainer["callbacks"]
         if any(map(wants_logger, theirs)):
-            ours["logger"] = RecordLogger(self.tracker)
+            ours["logger"] = RecordLogger(self.tracker, self.directory)
         callbacks = [*theirs, self.callback]
         trainer = make_trainer(
             self.built.trainer | {"callbacks": callbacks}, **ours, **self.crew.place.arguments()
