@@ -119,6 +119,20 @@ def test_every_outcome_is_told_and_the_study_goes_on(storage: str, tmp_path: Pat
     assert "expected one number" in trials[3].user_attrs["seqsweep.error"]
 
 
+@pytest.mark.parametrize(
+    ("pruner", "direction", "expected"),
+    [
+        (optuna.pruners.NopPruner(), "minimize", False),
+        (optuna.pruners.MedianPruner(), "minimize", True),
+        (optuna.pruners.MedianPruner(), ("minimize", "maximize"), False),
+    ],
+)
+def test_trials_wait_for_answers_only_where_one_may_be_to_stop(
+    storage: str, pruner: optuna.pruners.BasePruner, direction: str | tuple[str, ...], expected: bool
+) -> None:
+    assert open_study(storage, pruner=pruner, direction=direction).settings.prunes is expected
+
+
 def test_the_pruner_is_asked_at_each_report(storage: str, tmp_path: Path) -> None:
     def worsening(values: dict[str, Any], context: JobContext) -> Outcome:
         for step in range(10):

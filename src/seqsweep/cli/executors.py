@@ -45,12 +45,11 @@ def open_executor(launcher: DictConfig, native: bool, stacks: bool = False) -> L
     devices = find_devices()
     slots = make_slots(devices, cores, workers, share, launcher.devices_per_trial, seats=seats)
     packing = Packing(cores, None if workers == "auto" else workers) if share == "auto" else None
-    trials_per_worker = _trials_per_worker(launcher.trials_per_worker)
     return LocalExecutor(
         slots,
         (*_preload(native), *([plan.ENTRY.partition(":")[0]] if seats > 1 else [])),
         launcher.trial_timeout,
-        trials_per_worker=trials_per_worker,
+        trials_per_worker=_trials_per_worker(launcher.trials_per_worker),
         packing=packing,
         mps=open_mps(launcher.mps, devices, share),
     )

@@ -219,7 +219,7 @@ class _BatchContext:
         return not self.interrupted
 
     def settle(self) -> bool:
-        """They go with the outcome."""
+        """Nothing to wait for: the values are told with the outcome."""
         return True
 
 
