@@ -157,7 +157,10 @@ def _with_axis(tensors: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _projected(steps: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Time before batch; and what the inputs contribute at all steps, K x time x batch x gates.
+    """The inputs by time; and what they contribute at all steps, K x time x batch x gates.
+
+    The inputs come out as time x batch, and with a bias one feature longer: a one, of which the bias is
+    the weight. So its gradient is a column of the weight's, and no bias has to be laid out for all steps.
 
     Args:
         steps: K x batch x time x input.
@@ -166,11 +169,15 @@ def _projected(steps: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tens
 
     """
     trials, batch, time, size = steps.shape
-    steps = steps.transpose(1, 2).contiguous()
-    flat = steps.view(trials, time * batch, size)
-    turned = weight.transpose(1, 2).contiguous()
-    made = torch.bmm(flat, turned) if bias is None else torch.baddbmm(bias.unsqueeze(1), flat, turned)
-    return steps, made.view(trials, time, batch, weight.shape[1])
+    by_time = steps.transpose(1, 2)
+    if bias is None:
+        read = by_time.contiguous()
+    else:
+        read = steps.new_ones(trials, time, batch, size + 1)
+        read[..., :size] = by_time
+        weight = torch.cat([weight, bias.unsqueeze(2)], dim=2)
+    made = torch.bmm(read.flatten(1, 2), weight.transpose(1, 2))
+    return read, made.view(trials, time, batch, weight.shape[1])
 
 
 def _joined(gradient: Tensor, values: Tensor) -> Tensor:
@@ -184,15 +191,20 @@ def _joined(gradient: Tensor, values: Tensor) -> Tensor:
     return torch.bmm(gradient.flatten(1, 2).transpose(1, 2), values.flatten(1, 2))
 
 
+def _parted(joined: Tensor, biased: bool) -> tuple[Tensor, Tensor | None]:
+    """Gradients of the input's weight and bias from what `_joined` makes of `_projected`'s inputs."""
+    return (joined[..., :-1], joined[..., -1]) if biased else (joined, None)
+
+
 def _summed(gradient: Tensor) -> Tensor:
     """Over time and batch, as a product, which is quicker: K x time x batch x gates to K x gates."""
     flat = gradient.flatten(1, 2)
     return torch.bmm(flat.new_ones(1, 1, 1).expand(len(flat), 1, flat.shape[1]), flat).squeeze(1)
 
 
-def _twice(gradient: Tensor) -> tuple[Tensor, Tensor]:
+def _twice(gradient: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
     """The gradient of each of two biases that are added; not one tensor, since it may be scaled in place."""
-    return gradient, gradient.clone()
+    return gradient, None if gradient is None else gradient.clone()
 
 
 def _to_steps(gradient: Tensor, weight: Tensor) -> Tensor:
@@ -245,9 +257,9 @@ class RNNLoop(Loop):
             if mask is not None:
                 to_state.mul_(mask)
         read = states[:, :-1] if mask is None else states[:, :-1] * mask.unsqueeze(1)
-        to_bias = _twice(_summed(found)) if biased else (None, None)
+        to_ih, to_bias = _parted(_joined(found, steps), biased)
         to_steps = _to_steps(found, weight_ih) if wanted else None
-        return to_steps, to_state, None, _joined(found, steps), _joined(found, read), *to_bias
+        return to_steps, to_state, None, to_ih, _joined(found, read), *_twice(to_bias)
 
 
 class TanhLoop(RNNLoop):
@@ -344,19 +356,14 @@ class GRULoop(Loop):
                 torch.bmm(after_product[t], weight_hh, out=by_product)
                 to_state.addcmul_(by_product, mask)
         read = states[:, :-1] if mask is None else states[:, :-1] * mask.unsqueeze(1)
-        of_inputs = found[..., size : 3 * size], found[..., :size]
-        to_ih = torch.cat([_joined(part, steps) for part in of_inputs], dim=1)
+        of_inputs = found[..., : 3 * size]
+        to_ih, to_bias_ih = _parted(_joined(of_inputs, steps).roll(-size, dims=1), biased)
         to_hh = _joined(found[..., size:], read)
-        to_bias_ih = to_bias_hh = to_steps = None
-        if biased:
-            sums = _summed(found)
-            to_bias_ih, to_bias_hh = (
-                torch.cat([sums[:, size : 3 * size], sums[:, :size]], dim=1),
-                sums[:, size:],
-            )
+        to_bias_hh = to_steps = None
+        if to_bias_ih is not None:
+            to_bias_hh = torch.cat([to_bias_ih[:, : 2 * size], _summed(found[..., 3 * size :])], dim=1)
         if wanted:
-            to_steps = _to_steps(of_inputs[0], weight_ih[:, : 2 * size])
-            to_steps = to_steps + _to_steps(of_inputs[1], weight_ih[:, 2 * size :])
+            to_steps = _to_steps(of_inputs, weight_ih.roll(size, dims=1))
         return to_steps, to_state, None, to_ih, to_hh, to_bias_ih, to_bias_hh
 
 
@@ -433,10 +440,9 @@ class LSTMLoop(Loop):
             if mask is not None:
                 to_state.mul_(mask)
         earlier = states[:, :-1] if mask is None else states[:, :-1] * mask.unsqueeze(1)
-        to_bias = _twice(_summed(found)) if biased else (None, None)
+        to_ih, to_bias = _parted(_joined(found, steps), biased)
         to_steps = _to_steps(found, weight_ih) if wanted else None
-        to_ih, to_hh = _joined(found, steps), _joined(found, earlier)
-        return to_steps, to_state, to_cell, to_ih, to_hh, *to_bias
+        return to_steps, to_state, to_cell, to_ih, _joined(found, earlier), *_twice(to_bias)
 
 
 LOOPS: dict[str, type[Loop]] = {"tanh": TanhLoop, "relu": ReluLoop, "gru": GRULoop, "lstm": LSTMLoop}

@@ -56,14 +56,15 @@ def run(loop: str, *arguments: Any) -> list[Tensor]:
 
 @run.register_fake
 def _(loop: str, *arguments: Any) -> list[Tensor]:
-    steps, start, _, _, weight_hh, *_ = arguments
+    steps, start, _, _, weight_hh, bias, *_ = arguments
     (batch, time, features), size = steps.shape, start.shape[-1]
     gates, by_time, states = (
         (count, batch, width) for count, width in ((time, weight_hh.shape[0]), (time, size), (time + 1, size))
     )
     ends = [(batch, size)] * (_shown(loop) - 1)
     kept = {"gru": [gates, by_time, states], "lstm": [gates, by_time, states, states]}.get(loop, [states])
-    shapes = [(batch, time, size), *ends, (time, batch, features), *kept]
+    read = (time, batch, features + (bias is not None))
+    shapes = [(batch, time, size), *ends, read, *kept]
     return [steps.new_empty(shape) for shape in shapes]
 
 
@@ -87,7 +88,7 @@ def _(loop: str, biased: bool, wanted: bool, *tensors: Any) -> list[Tensor]:
     *_, weight_ih, weight_hh, _, kept = tensors
     steps, states = kept[0], kept[-1]
     ends = [states.shape[1:]] * (_shown(loop) - 1)
-    of_steps = [(steps.shape[1], steps.shape[0], steps.shape[2])] if wanted else []
+    of_steps = [(steps.shape[1], steps.shape[0], weight_ih.shape[1])] if wanted else []
     of_biases = [weight_hh.shape[:1]] * (2 if biased else 0)
     shapes = [*of_steps, *ends, weight_ih.shape, weight_hh.shape, *of_biases]
     return [steps.new_empty(shape) for shape in shapes]
