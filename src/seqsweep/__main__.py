@@ -1,8 +1,6 @@
 """``python -m seqsweep`` is the same as ``seqsweep``."""
 
-import sys
-
-from seqsweep.cli import main
+from seqsweep.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

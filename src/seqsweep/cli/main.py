@@ -7,9 +7,11 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from seqsweep import __version__, paths
 from seqsweep.errors import SeqsweepError
+from seqsweep.leaving import leave_at_once
 
 HYDRA_COMMANDS = {
     "train": "one training run; a plain Hydra application (-m for a grid)",
@@ -32,11 +34,25 @@ READ_RUNS = ("ui", "evaluate", "predict", "reproduce", "report", "register", "rm
 """Commands that look into the tracking store."""
 
 
+def command() -> NoReturn:
+    """What a shell runs: `main`, and an end without delay."""
+    status = 1  # of an error that nobody has foreseen
+    leave_at_once(lambda: status)
+    try:
+        status = main()
+    except SystemExit as leaving:  # argparse's
+        status = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        raise
+    sys.exit(status)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(arguments)
+        status = _dispatch(arguments)
+        sys.stdout.flush()  # here, where it is known what to do if nobody reads it
+        return status
     except SeqsweepError as error:
         print(f"seqsweep: {error}", file=sys.stderr)
         return error.exit_code
