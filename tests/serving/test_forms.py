@@ -18,7 +18,8 @@ import torch
 from end_to_end.test_own_files import KINDS, Own
 from seqsweep import data as kinds
 from seqsweep.data.scan_grammar import interpret
-from seqsweep.serving.form import Array
+from seqsweep.serving.describing import describe
+from seqsweep.serving.description import Array
 from seqsweep.serving.kinds import FORMS, NoFormError, form_for
 from seqsweep.serving.packing import pack
 from seqsweep.serving.peace import at_peace
@@ -190,7 +191,7 @@ def test_the_example_is_answered_and_the_signature_kept(kind: str, runs: Runs, t
     _, run = runs[kind]
     place = tmp_path / "model"
     with at_peace():
-        pack(run, place, Model())
+        pack(run, place, Model(), describe(run))
     assert sorted(path.name for path in (place / "data" / "run").iterdir()) == [
         "best.ckpt", "config.yaml", "data.json",
     ]  # fmt: skip

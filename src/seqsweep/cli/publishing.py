@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from seqsweep.cli.plan import Plan
     from seqsweep.cli.trials import Trials
     from seqsweep.protocol import Executor
+    from seqsweep.serving.description import Description
+    from seqsweep.serving.publishing import Published
     from seqsweep.sweeping import Study
 
 PUBLISHED = "seqsweep.model"
@@ -46,9 +48,11 @@ class Wish:
             )
         return cls(log, name("tracking.register", register), alias_name("tracking.alias", alias))
 
-    def payload(self, uri: str, run_id: str) -> dict[str, Any]:
-        """The arguments of `seqsweep.serving.publishing.publish` besides the folder."""
-        return {"uri": uri, "run_id": run_id, "register": self.register, "alias": self.alias}
+    def publish(self, uri: str, run_id: str, folder: Path, described: Description) -> Published:
+        """See `seqsweep.serving.publishing.publish`."""
+        from seqsweep.serving.publishing import publish
+
+        return publish(uri, run_id, folder, described, register=self.register, alias=self.alias)
 
     def check(self, uri: str) -> None:
         """Whether the store can do what is wished for. Raises StoreError."""
@@ -88,10 +92,10 @@ def publish_single(wish: Wish, uri: str, run_id: str | None, folder: Path) -> st
     """
     if not wish.log or run_id is None:
         return None
-    from seqsweep.serving.publishing import publish
+    from seqsweep.serving.describing import describe
 
     try:
-        return str(publish(directory=folder, trusted=True, **wish.payload(uri, run_id)))
+        return str(wish.publish(uri, run_id, folder, describe(folder, trusted=True)))
     except UsageError as error:
         if wish.register is not None:
             raise
@@ -99,23 +103,31 @@ def publish_single(wish: Wish, uri: str, run_id: str | None, folder: Path) -> st
 
 
 def publish_best(plan: Plan, study: Study, trials: Trials, executor: Executor) -> RecordError | None:
-    """Log the model of a study's best trial, in a worker; what went wrong, if something did."""
+    """Log the model of a study's best trial; what went wrong, if something did.
+
+    A worker, where torch is, reads the trial's files; what MLflow has to do is done here, where that is.
+    """
     wish, best = Wish.of(plan.tracking), study.best()
     if best is None or is_published(plan, study):
         return None
     from seqsweep.tracking.draining import Place
 
     folder, uri = plan.folder / str(best.number), plan.tracking["uri"] or paths.tracking_uri()
-    outcome = trials.publish(executor, best, folder, wish.payload(uri, str(Place.load(folder).run_id)))
-    if isinstance(outcome, Complete):
-        print(f"model of trial {best.number}: {outcome.detail}")
-        study.optuna.set_user_attr(PUBLISHED, _published(wish, best.number))
+    outcome = trials.describe(executor, best, folder)
+    if outcome is None:
         return None
-    return (
-        None
-        if outcome is None
-        else RecordError(f"{outcome.text if isinstance(outcome, Failed) else outcome}")
-    )
+    if isinstance(outcome, Complete):
+        try:
+            said = str(wish.publish(uri, str(Place.load(folder).run_id), folder, outcome.detail))
+        except RecordError as error:
+            return error
+    elif isinstance(outcome, Failed) and outcome.usage and wish.register is None:
+        said = f"none ({outcome.text})"  # the study itself is whole
+    else:
+        return RecordError(f"{outcome.text if isinstance(outcome, Failed) else outcome}")
+    print(f"model of trial {best.number}: {said}")
+    study.optuna.set_user_attr(PUBLISHED, _published(wish, best.number))
+    return None
 
 
 def is_published(plan: Plan, study: Study) -> bool:

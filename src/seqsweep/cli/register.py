@@ -45,12 +45,14 @@ def run(args: argparse.Namespace) -> int:
     uri = store_of(args.run, args.tracking_uri)
     found = find_trained(uri, args.run)
     with found.files("config.yaml", "data.json", "best.ckpt") as directory:
+        from seqsweep.serving.describing import describe
         from seqsweep.serving.publishing import publish
         from seqsweep.training.trust import allowed_by
 
         allowed, _ = allowed_by(args.overrides)
         try:
-            done = publish(uri, found.id, directory, register=name, alias=alias, allowed=allowed)
+            described = describe(directory, allowed=allowed)
+            done = publish(uri, found.id, directory, described, register=name, alias=alias)
         except ConfigError as error:
             raise ConfigError(f"run {found}: {error}") from error
     print(f"run {found}: {done}")

@@ -40,10 +40,8 @@ class Trials(Protocol):
     def test(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
         """Let the best trial meet the test data; None where there is none."""
 
-    def publish(
-        self, executor: Executor, best: FrozenTrial, folder: Path, payload: dict[str, Any]
-    ) -> Outcome | None:
-        """Log the best trial's model; None where there is none."""
+    def describe(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
+        """Describe the best trial's model, as `seqsweep.serving.jobs.describe`; None where there is none."""
 
 
 class OwnTrials:
@@ -79,12 +77,10 @@ class OwnTrials:
         attempt = best.user_attrs.get("seqsweep.attempt", 1) + 1
         return run_one(executor, self._job("test", best.number, best.params, folder, attempt))
 
-    def publish(
-        self, executor: Executor, best: FrozenTrial, folder: Path, payload: dict[str, Any]
-    ) -> Outcome | None:
+    def describe(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
         """In a worker of ours, where torch is, whatever launcher runs the trials."""
         attempt = best.user_attrs.get("seqsweep.attempt", 1) + 2
-        job = Job(best.number, "seqsweep.serving.jobs:publish", payload, str(folder), attempt)
+        job = Job(best.number, "seqsweep.serving.jobs:describe", None, str(folder), attempt)
         if self._plan.batch is None:
             return run_one(executor, job)
         with foreign.open_checker(native=True) as ours:
@@ -142,9 +138,7 @@ class ApplicationTrials:
         """Nothing is known of another application's test data."""
         return None
 
-    def publish(
-        self, executor: Executor, best: FrozenTrial, folder: Path, payload: dict[str, Any]
-    ) -> Outcome | None:
+    def describe(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
         """Nor of its models."""
         return None
 

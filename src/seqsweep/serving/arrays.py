@@ -14,7 +14,8 @@ from seqsweep.data.records import Rows
 from seqsweep.data.waves import recordings
 from seqsweep.errors import DataError
 from seqsweep.serving import form
-from seqsweep.serving.form import BINARY, REQUEST, STRING, Array, Columns, Form
+from seqsweep.serving.description import Array, Columns
+from seqsweep.serving.form import BINARY, REQUEST, STRING, Form
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from seqsweep.data.batch import Examples
+    from seqsweep.serving.description import Array, Columns, Parameter
     from seqsweep.tasks import Task
 
 REQUEST = Path("request")
@@ -25,22 +25,6 @@ STRING, DOUBLE, STRINGS, BINARY, ANY = "string", "double", "strings", "binary", 
 """Types of columns: MLflow's, a list of strings, and whatever a file of the kind may hold there."""
 
 
-@dataclass(frozen=True)
-class Array:
-    """An array in place of columns; -1 stands for any number."""
-
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """What a request may set beside its rows."""
-
-    type: str
-    default: Any
-
-
-Columns = Mapping[str, str]
 DataT = TypeVar("DataT", bound=SequenceData)
 
 

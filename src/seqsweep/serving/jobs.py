@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from seqsweep.errors import SeqsweepError, UsageError
+from seqsweep.errors import SeqsweepError
 from seqsweep.protocol import Complete, Failed, Outcome
+from seqsweep.serving import describing
 from seqsweep.serving.kinds import form_for
-from seqsweep.serving.publishing import publish as published
 from seqsweep.training import jobs
 from seqsweep.training.instantiation import instantiate
 
@@ -17,25 +17,18 @@ if TYPE_CHECKING:
     from seqsweep.protocol import JobContext
 
 
-def publish(payload: Mapping[str, Any], context: JobContext) -> Outcome:
-    """Log the model of the trial in the context's directory.
+def describe(payload: None, context: JobContext) -> Outcome:
+    """Describe the model of the trial in the context's directory.
 
     Args:
-        payload: the arguments of `seqsweep.serving.publishing.publish` besides the folder.
+        payload: not used.
         context: the job's side of the executor.
 
     Returns:
-        Complete, its detail the model's address, or why there is none, unless it was to be registered.
+        Complete, its detail a `seqsweep.serving.description.Description`; or Failed.
 
     """
-    try:
-        return Complete(detail=str(published(directory=context.directory, trusted=True, **payload)))
-    except UsageError as error:
-        if payload.get("register") is None:
-            return Complete(detail=f"none ({error})")  # the study itself is whole
-        return Failed(str(error))
-    except SeqsweepError as error:
-        return Failed(str(error))
+    return jobs.guarded(lambda: Complete(detail=describing.describe(context.directory, trusted=True)))
 
 
 def check(payload: Mapping[str, Any], context: JobContext) -> Outcome:

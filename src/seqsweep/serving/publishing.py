@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqsweep.errors import DataError, RecordError, first_line
-from seqsweep.serving.packing import FILES, named, pack
+from seqsweep.errors import RecordError, first_line
+from seqsweep.serving.packing import pack
 from seqsweep.serving.peace import at_peace
 from seqsweep.tracking.mlflow_store import connect, store_errors
 from seqsweep.tracking.stores import server_manners, store_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
+
+    from seqsweep.serving.description import Description
 
 NAME = "model"
 """What a run's model is called: ``runs:/RUN/model`` is its address."""
@@ -53,11 +55,10 @@ def publish(
     uri: str,
     run_id: str,
     directory: Path,
+    described: Description,
     *,
     register: str | None = None,
     alias: str = "best",
-    allowed: Sequence[str] = (),
-    trusted: bool = False,
 ) -> Published:
     """Log the model of the run whose files are in `directory`, unless that is done.
 
@@ -65,26 +66,19 @@ def publish(
         uri: the tracking store.
         run_id: the Run that the model belongs to.
         directory: holds the run's files.
+        described: from `seqsweep.serving.describing.describe`.
         register: the registered model to make it a version of; None for none. A Run's model
             is a version once.
         alias: what leads to that version from then on.
-        allowed: classes that the configuration may name beside our own.
-        trusted: whether the files are the user's own, so that it may name any.
 
     Raises:
-        UsageError: there is nothing to be asked of data of its kind, or its files are not whole.
         RecordError: the store does not take it.
 
     """
-    for name in FILES:
-        if not (directory / name).is_file():
-            raise DataError(f"{directory / name}: there is no such file; the run has no model without it")
-    if trusted:
-        allowed = named(directory)
     try:
         with server_manners(uri):
             client = connect(uri)
-            model = _logged(client, uri, run_id, directory, allowed)
+            model = _logged(client, uri, run_id, directory, described)
             if register is None:
                 return Published(run_id)
             with store_lock(uri):
@@ -96,10 +90,10 @@ def publish(
 
 
 def _logged(
-    client: MlflowClient, uri: str, run_id: str, directory: Path, allowed: Sequence[str]
+    client: MlflowClient, uri: str, run_id: str, directory: Path, described: Description
 ) -> LoggedModel:
     """The model made from the run's files as they are, logged unless it is there."""
-    run, digest = client.get_run(run_id), _digest(directory)
+    run, digest = client.get_run(run_id), _digest(directory, described.files)
     for known in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'"):
         if known.tags.get(DIGEST) == digest:
             if known.status == "READY":
@@ -112,7 +106,7 @@ def _logged(
             run.info.experiment_id, NAME, run_id, tags={DIGEST: digest}, model_type="seqsweep"
         )
     try:
-        _upload(client, model, directory, allowed)
+        _upload(client, model, directory, described)
     except BaseException:
         with store_lock(uri):
             client.delete_logged_model(model.model_id)
@@ -122,7 +116,7 @@ def _logged(
     return client.get_logged_model(model.model_id)
 
 
-def _upload(client: MlflowClient, model: LoggedModel, directory: Path, allowed: Sequence[str]) -> None:
+def _upload(client: MlflowClient, model: LoggedModel, directory: Path, described: Description) -> None:
     """Pack the run's files and hand them over."""
     with tempfile.TemporaryDirectory(prefix="seqsweep-") as folder, at_peace():
         from mlflow.models import Model
@@ -134,7 +128,7 @@ def _upload(client: MlflowClient, model: LoggedModel, directory: Path, allowed: 
             model_id=model.model_id,
         )
         place = Path(folder) / NAME
-        pack(directory, place, about, allowed=allowed)
+        pack(directory, place, about, described)
         client.log_model_artifacts(model.model_id, str(place))
 
 
@@ -185,9 +179,9 @@ def _alias(client: MlflowClient, name: str, alias: str, version: str) -> None:
         client.set_registered_model_alias(name, alias, version)
 
 
-def _digest(directory: Path) -> str:
+def _digest(directory: Path, files: Iterable[str]) -> str:
     """Of the files that make up the model."""
     digest = hashlib.sha256()
-    for name in FILES:
+    for name in files:
         digest.update(hashlib.sha256((directory / name).read_bytes()).digest())
     return digest.hexdigest()

@@ -9,7 +9,8 @@ from seqsweep.data import CMapss, CsvClassification, CsvForecasting, CsvRegressi
 from seqsweep.data.cmapss import FEATURES
 from seqsweep.data.csv_forecasting import following
 from seqsweep.serving import form
-from seqsweep.serving.form import ANY, DOUBLE, STRING, Columns, Form, as_file
+from seqsweep.serving.description import Columns
+from seqsweep.serving.form import ANY, DOUBLE, STRING, Form, as_file
 
 if TYPE_CHECKING:
     from pandas import DataFrame

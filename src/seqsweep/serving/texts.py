@@ -16,7 +16,8 @@ from seqsweep.data.scan import ACTION_WORDS, COMMAND_WORDS
 from seqsweep.errors import DataError
 from seqsweep.models.generation import Sampling
 from seqsweep.serving import form
-from seqsweep.serving.form import DOUBLE, REQUEST, STRING, STRINGS, Columns, Form, Parameter
+from seqsweep.serving.description import Columns, Parameter
+from seqsweep.serving.form import DOUBLE, REQUEST, STRING, STRINGS, Form
 
 if TYPE_CHECKING:
     from pandas import DataFrame
