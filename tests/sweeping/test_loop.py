@@ -19,6 +19,7 @@ from seqsweep.protocol import (
     Complete,
     Ended,
     Event,
+    Failed,
     Infeasible,
     Interrupted,
     Job,
@@ -442,6 +443,22 @@ def test_several_objectives_have_a_front(storage: str, tmp_path: Path) -> None:
     assert best.number == 4
 
 
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_the_best_is_known_as_soon_as_it_is_told(storage: str, direction: str) -> None:
+    study = open_study(storage, direction=direction)
+    assert study.best() is None
+    outcomes = [Failed("no"), *(Complete((value,)) for value in (2.0, 1.0, 3.0, 1.0, 3.0))]
+    found = []
+    for outcome in outcomes:
+        study.tell(study.ask(), outcome, 0.0)
+        found.append(best.number if (best := study.best()) else None)
+    assert found == ([None, 1, 2, 2, 2, 2] if direction == "minimize" else [None, 1, 1, 3, 3, 3])
+    best, again = study.best(), open_study(storage, direction=direction).best()
+    assert best is not None
+    assert again is not None
+    assert (best.number, best.params, best.values) == (again.number, again.params, again.values)
+
+
 def test_patience_with_several_objectives_waits_for_the_front(storage: str, tmp_path: Path) -> None:
     def two(_: dict[str, Any], context: JobContext) -> Outcome:
         return Complete((float(context.trial), float(min(context.trial, 3))))
@@ -468,6 +485,15 @@ def test_enqueued_configurations_come_first_and_once(storage: str, tmp_path: Pat
     assert finished[0].params == first[0]
     assert finished[1].params["x"] == -0.5
     assert len({trial.params["x"] for trial in finished}) == 4
+
+
+def test_what_differs_in_a_last_digit_is_enqueued_too(storage: str) -> None:
+    study = open_study(storage)
+    given = [{"x": 0.5}, {"x": 0.5 + 1e-9}, {"x": 0.5}, {"kind": "a"}, {"kind": "a"}]
+    study.enqueue(given)
+    study.enqueue(reversed(given))
+    waiting = [trial.system_attrs["fixed_params"] for trial in study.trials()]
+    assert waiting == [{"x": 0.5}, {"x": 0.5 + 1e-9}, {"kind": "a"}]
 
 
 @pytest.mark.parametrize(

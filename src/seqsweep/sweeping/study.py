@@ -95,9 +95,11 @@ class Study:
         self._next_number = len(stored)
         self._waiting = [trial.number for trial in stored if trial.state == TrialState.WAITING]
         self._completed: dict[tuple[str, ...], FrozenTrial] = {}
+        self._best: tuple[float, int, int] | None = None
         for trial in stored:
             if trial.state == TrialState.COMPLETE:
                 self._completed.setdefault(_key(trial.params), trial)
+                self._rank(trial.values[0], trial.number, trial._trial_id)
         self.seed: int = settings.seed if settings.seed is not None else study.user_attrs["seqsweep.seed"]
 
     @classmethod
@@ -165,8 +167,12 @@ class Study:
 
     def enqueue(self, configurations: Iterable[Mapping[str, Value]]) -> None:
         """Try these first; what is in the study already is not tried again."""
+        # Optuna's own skip_if_exists reads all trials for each of them.
+        known = {_key(trial.system_attrs.get("fixed_params", trial.params)) for trial in self.trials()}
         for values in configurations:
-            self.optuna.enqueue_trial(dict(values), skip_if_exists=True)
+            if _key(values) not in known:
+                self.optuna.enqueue_trial(dict(values))
+                known.add(_key(values))
         self._waiting = [trial.number for trial in self.trials([TrialState.WAITING])]
         self._next_number = max(self._next_number, len(self.trials()))
 
@@ -228,13 +234,19 @@ class Study:
             if "Study.stop" not in str(error):
                 raise
             self.exhausted = True
+        if state == "complete" and values is not None:
+            self._rank(values[0], suggestion.number, trial._trial_id)
         return state
 
     def best(self) -> FrozenTrial | None:
         """The best complete trial by the first objective, the earliest of equals."""
-        complete = self.trials([TrialState.COMPLETE])
+        return None if self._best is None else self.optuna._storage.get_trial(self._best[-1])
+
+    def _rank(self, value: float, number: int, trial_id: int) -> None:
+        """Take note of a complete trial, so that nobody has to look at all of them for the best."""
         sign = -1 if self.optuna.directions[0] == StudyDirection.MAXIMIZE else 1
-        return min(complete, key=lambda trial: sign * trial.values[0], default=None)
+        rank = sign * value, number, trial_id
+        self._best = rank if self._best is None else min(self._best, rank)
 
     def front(self) -> list[FrozenTrial]:
         """The complete trials that no other beats in all objectives, the earliest of equals.
