@@ -25,6 +25,7 @@ TITLES = {
     "growth": "Growth",
     "gru": "A GRU, one thread",
     "stack": "Trials trained as one, one thread",
+    "limits": "Trials trained as one, where it gains least",
     "study": "A study of stacks",
 }
 WIDE = 160

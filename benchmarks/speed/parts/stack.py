@@ -5,7 +5,7 @@ The loops run one after another; on a GPU also divided among processes that shar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +31,7 @@ class Shape:
     needs: str | None = None
 
 
-def _shape(cell: str, units: int, bar: float | None = None, *, on: str = "digits") -> Shape:
+def shape_of(cell: str, units: int, bar: float | None = None, *, on: str = "digits") -> Shape:
     data, epochs, needs = {
         "digits": (DIGITS, 3, None),
         "MNIST rows": (MNIST, 1, "mnist"),
@@ -42,42 +42,31 @@ def _shape(cell: str, units: int, bar: float | None = None, *, on: str = "digits
 
 
 SHAPES = (
-    _shape("rnn", 64, 0.35),
-    _shape("gru", 64, 0.40),
-    _shape("rnn", 64, 0.60, on="MNIST rows"),
-    _shape("gru", 64, 0.50, on="MNIST rows"),
-    _shape("gru", 150, 0.65, on="JSB"),
-    _shape("lstm", 64),
-    _shape("lstm", 128, on="MNIST rows"),
-    _shape("gru", 256, on="MNIST rows"),
+    shape_of("rnn", 64, 0.35),
+    shape_of("gru", 64, 0.40),
+    shape_of("rnn", 64, 0.60, on="MNIST rows"),
+    shape_of("gru", 64, 0.50, on="MNIST rows"),
+    shape_of("gru", 150, 0.65, on="JSB"),
 )
-LARGEST = (
-    _shape("rnn", 160),
-    _shape("gru", 160),
-    _shape("rnn", 160, on="MNIST rows"),
-    _shape("gru", 160, on="MNIST rows"),
-    _shape("gru", 160, on="JSB"),
-)
-"""The largest networks that the program stacks on a processor: there it gains least."""
 
 
 def measure(settings: Settings) -> Iterator[Row | Skipped]:
     """One thread; milliseconds a step of all members, alone and with validations, records and checkpoints."""
-    for shape in SHAPES:
+    yield from measure_all(SHAPES, settings)
+
+
+def measure_all(shapes: Sequence[Shape], settings: Settings) -> Iterator[Row | Skipped]:
+    """Each of them, with each number of members."""
+    for shape in shapes:
         if shape.needs in settings.missing:
             yield Skipped(shape.what, f"no {shape.needs} in the data folder")
             continue
         for members in MEMBERS[settings.device][: 1 if settings.quick else None]:
             yield from _measure(shape, members, settings)
-    if settings.device == "cuda":
-        return  # there every network is stacked
-    for shape in LARGEST[: 1 if settings.quick else None]:
-        if shape.needs not in settings.missing:
-            yield _beside_alone(shape, MEMBERS["cpu"][0], settings)
 
 
 def _measure(shape: Shape, members: int, settings: Settings) -> Iterator[Row]:
-    told = _told(shape, members, settings, {"bare loops": "bare", "one stack": "stacked"})
+    told = compared(shape, members, settings, {"bare loops": "bare", "one stack": "stacked"})
     bar = None if shape.bar is None or settings.device == "cuda" else Bar(shape.bar, most=True)
     what = f"{shape.what}, {members} trials"
     for named, part in ((f"{what}: steps", "training"), (f"{what}: epochs, recorded", "seconds")):
@@ -85,14 +74,7 @@ def _measure(shape: Shape, members: int, settings: Settings) -> Iterator[Row]:
         yield Row(named, "ms a step", values, ("one stack", "bare loops"), bar)
 
 
-def _beside_alone(shape: Shape, members: int, settings: Settings) -> Row:
-    told = _told(shape, members, settings, {"one by one": "alone", "one stack": "stacked"})
-    values = told.numbers(lambda run: 1000 * run["seconds"])
-    what = f"{shape.what}, {members} trials: the largest that is stacked"
-    return Row(what, "ms a step", values, ("one stack", "one by one"), Bar(1.05, most=True))
-
-
-def _told(shape: Shape, members: int, settings: Settings, contestants: dict[str, str]) -> Told:
+def compared(shape: Shape, members: int, settings: Settings, contestants: dict[str, str]) -> Told:
     """What each told in each round; each has a process of its own."""
     accelerator = "gpu" if settings.device == "cuda" else "cpu"
     typed = [
