@@ -301,6 +301,27 @@ def test_gradcheck(kind: str) -> None:
     assert torch.autograd.gradcheck(loss, (steps, *module.parameters()))
 
 
+@pytest.mark.parametrize("kind", [*PAIRS, *NOT_IN_TORCH])
+def test_what_is_differentiated_may_be_so_again(kind: str) -> None:
+    if kind in NOT_IN_TORCH:
+        module = NOT_IN_TORCH[kind](2, 3)
+    else:
+        _, explicit, options = PAIRS[kind]
+        module = explicit(2, 3, **options)
+    module = randomised(module.double())
+    steps = torch.randn(2, 4, 2, generator=generator(), dtype=torch.float64, requires_grad=True)
+    inputs = [steps, *module.parameters()]
+    outputs, _ = run_layers(module, steps, torch.tensor([4, 2]))
+    ones = torch.ones_like(outputs)
+    first, second = (torch.autograd.grad(outputs, inputs, ones, retain_graph=True) for _ in range(2))
+    last = torch.autograd.grad(outputs, inputs, ones)
+    for one, another, third in zip(first, second, last, strict=True):
+        torch.testing.assert_close(one, another, rtol=0, atol=0)
+        torch.testing.assert_close(one, third, rtol=0, atol=0)
+    with pytest.raises(RuntimeError, match="a second time"):
+        torch.autograd.grad(outputs, inputs, ones)
+
+
 class Run(nn.Module):
     """`run_layers` with what is fixed, as a module that `functional_call` takes."""
 

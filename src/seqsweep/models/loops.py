@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _sigmoid_backward: Any = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_backward: Any = torch.ops.aten.tanh_backward.grad_input
 _relu_backward: Any = torch.ops.aten.threshold_backward.grad_input
+_keeps_graph: Any = torch._C._autograd._get_current_graph_task_keep_graph
+"""Whether who differentiates wants to do so again (``retain_graph``)."""
 
 
 class _Positional(Function):
@@ -94,6 +96,9 @@ class Loop(_Positional):
         made = cls.apply(*_leading(info.batch_size, in_dims, arguments))
         return made, (0,) * len(made)
 
+    overwrites: ClassVar[bool] = False
+    """Whether `differentiate` does so to the last but one of what was kept."""
+
     @staticmethod
     def run(*arguments: Any) -> tuple[Tensor, ...]:
         """All steps forwards; arguments and results have the trial axis."""
@@ -102,6 +107,8 @@ class Loop(_Positional):
     @staticmethod
     def differentiate(biased: bool, wanted: bool, *tensors: Any) -> tuple[Tensor | None, ...]:
         """All steps backwards: gradients of all arguments but the mask. All have the trial axis.
+
+        What `run` kept may be written over: gradients take its place.
 
         Args:
             biased: whether there are biases.
@@ -119,6 +126,9 @@ class _Derivative(_Positional):
     @staticmethod
     def forward(loop: type[Loop], biased: bool, wanted: bool, *tensors: Any) -> Any:
         """The gradients, without a trial axis if the loop was called without one."""
+        if loop.overwrites and (_keeps_graph() or not tensors[-2].is_contiguous()):
+            # it will be wanted again; or vmap has laid out one for all that it maps over
+            tensors = (*tensors[:-2], tensors[-2].clone(memory_format=torch.contiguous_format), tensors[-1])
         if next(part for part in reversed(tensors) if part is not None).ndim == 4:
             return loop.differentiate(biased, wanted, *tensors)
         made = loop.differentiate(biased, wanted, *_with_axis(tensors))
@@ -156,8 +166,8 @@ def _with_axis(tensors: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(None if part is None else part.unsqueeze(0) for part in tensors)
 
 
-def _projected(steps: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The inputs by time; and what they contribute at all steps, K x time x batch x gates.
+def _projected(steps: Tensor, weight: Tensor, bias: Tensor | None, room: int = 0) -> tuple[Tensor, Tensor]:
+    """The inputs by time; and what they contribute at all steps, K x time x batch x (gates + room).
 
     The inputs come out as time x batch, and with a bias one feature longer: a one, of which the bias is
     the weight. So its gradient is a column of the weight's, and no bias has to be laid out for all steps.
@@ -166,6 +176,7 @@ def _projected(steps: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tens
         steps: K x batch x time x input.
         weight: K x gates x input.
         bias: K x gates.
+        room: features left for the caller to fill.
 
     """
     trials, batch, time, size = steps.shape
@@ -176,8 +187,10 @@ def _projected(steps: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tens
         read = steps.new_ones(trials, time, batch, size + 1)
         read[..., :size] = by_time
         weight = torch.cat([weight, bias.unsqueeze(2)], dim=2)
-    made = torch.bmm(read.flatten(1, 2), weight.transpose(1, 2))
-    return read, made.view(trials, time, batch, weight.shape[1])
+    gates = weight.shape[1]
+    made = steps.new_empty(trials, time * batch, gates + room)
+    torch.bmm(read.flatten(1, 2), weight.transpose(1, 2), out=made[..., :gates])
+    return read, made.view(trials, time, batch, gates + room)
 
 
 def _joined(gradient: Tensor, values: Tensor) -> Tensor:
@@ -213,9 +226,9 @@ def _to_steps(gradient: Tensor, weight: Tensor) -> Tensor:
     return flat.view(*gradient.shape[:3], -1).transpose(1, 2)
 
 
-def _slices(values: Tensor, size: int, count: int) -> list[tuple[Tensor, ...]]:
-    """The first gates of `values`, K x time x batch x (gates * size), each as K x batch x size a step."""
-    return [part.unbind(1) for part in torch.split(values, size, dim=-1)[:count]]
+def _slices(values: Tensor, size: int) -> list[tuple[Tensor, ...]]:
+    """The gates of `values`, K x time x batch x (gates * size), each as K x batch x size a step."""
+    return [part.unbind(1) for part in torch.split(values, size, dim=-1)]
 
 
 class RNNLoop(Loop):
@@ -289,30 +302,31 @@ class ReluLoop(RNNLoop):
 class GRULoop(Loop):
     """`cells.GRUCell` with the reset after the product; see `Loop`."""
 
+    overwrites = True
+
     @staticmethod
     def run(*arguments: Any) -> tuple[Tensor, ...]:
-        """Kept are: inputs by time, gates (r, z, n), the candidate's recurrent product, all states."""
+        """Kept are: inputs by time; gates n, r, z and the candidate's recurrent product; all states."""
         steps, start, _, weight_ih, weight_hh, bias_ih, bias_hh, mask = arguments
         size = start.shape[-1]
         before = bias_ih
         if bias_hh is not None:  # of r and z the recurrent bias is as good as the input's
             before = bias_ih.clone()
             before[:, : 2 * size] += bias_hh[:, : 2 * size]
-        steps, gates = _projected(steps, weight_ih, before)
+            before = before.roll(size, dims=1)
+        steps, gates = _projected(steps, weight_ih.roll(size, dims=1), before, room=size)
         trials, time, batch, _ = gates.shape
         states = gates.new_empty(trials, time + 1, batch, size)
         states[:, 0] = start
-        candidates = gates.new_empty(trials, time, batch, size)
         product = gates.new_empty(trials, batch, 3 * size)
         of_gates, of_candidate = product[..., : 2 * size], product[..., 2 * size :]
         turned = weight_hh.transpose(1, 2).contiguous()
         bias = None if bias_hh is None else bias_hh[:, None, 2 * size :]
-        for hidden, after, rz, r, z, n, candidate in zip(
+        for hidden, after, rz, n, r, z, candidate in zip(
             states[:, :-1].unbind(1),
             states[:, 1:].unbind(1),
-            gates[..., : 2 * size].unbind(1),
-            *_slices(gates, size, 3),
-            candidates.unbind(1),
+            gates[..., size : 3 * size].unbind(1),
+            *_slices(gates, size),
             strict=True,
         ):
             torch.bmm(hidden if mask is None else hidden * mask, turned, out=product)
@@ -323,45 +337,51 @@ class GRULoop(Loop):
                 torch.add(of_candidate, bias, out=candidate)
             n.addcmul_(r, candidate).tanh_()
             torch.lerp(n, hidden, z, out=after)
-        return states[:, 1:].transpose(1, 2), states[:, -1], steps, gates, candidates, states
+        return states[:, 1:].transpose(1, 2), states[:, -1], steps, gates, states
 
     @staticmethod
     def differentiate(biased: bool, wanted: bool, *tensors: Any) -> tuple[Tensor | None, ...]:
         """See `Loop.differentiate`."""
-        to_outputs, to_last, weight_ih, weight_hh, mask, steps, gates, candidates, states = tensors
-        trials, time, batch, size = candidates.shape
-        # n of the inputs, then r, z, n of the state: the last three are what weight_hh saw
-        found = gates.new_empty(trials, time, batch, 4 * size)
+        to_outputs, to_last, weight_ih, weight_hh, mask, steps, gates, states = tensors
+        trials, time, batch, _ = gates.shape
+        size = states.shape[-1]
         to_state = torch.zeros_like(states[:, 0]) if to_last is None else to_last.clone()
         scratch, by_product = torch.empty_like(to_state), torch.empty_like(to_state)
+        to_rz = gates.new_empty(trials, batch, 2 * size)
+        to_r, to_z = to_rz[..., :size], to_rz[..., size:]
         given = [None] * time if to_outputs is None else to_outputs.unbind(2)
-        to_n, to_r, to_z, to_candidate = _slices(found, size, 4)
-        r, z, n = _slices(gates, size, 3)
-        both, to_both = gates[..., : 2 * size].unbind(1), found[..., size : 3 * size].unbind(1)
-        before, after_product = states[:, :-1].unbind(1), found[..., size:].unbind(1)
-        candidate = candidates.unbind(1)
-        for t in reversed(range(time)):
-            if (out := given[t]) is not None:
+        places = zip(
+            given,
+            states[:, :-1].unbind(1),
+            gates[..., size : 3 * size].unbind(1),
+            gates[..., size:].unbind(1),
+            *_slices(gates, size),
+            strict=True,
+        )
+        # Each gradient takes the place of what it is the gradient of, which is in the cache: new memory
+        # would come fresh from the system. r, z and the candidate's are what weight_hh saw.
+        for out, before, rz, products, n, r, z, candidate in reversed(list(places)):
+            if out is not None:
                 to_state += out
-            torch.sub(before[t], n[t], out=to_z[t]).mul_(to_state)
-            torch.addcmul(to_state, to_state, z[t], value=-1, out=scratch)
-            _tanh_backward(scratch, n[t], grad_input=to_n[t])
-            torch.mul(to_n[t], candidate[t], out=to_r[t])
-            _sigmoid_backward(to_both[t], both[t], grad_input=to_both[t])
-            torch.mul(to_n[t], r[t], out=to_candidate[t])
-            to_state.mul_(z[t])
+            torch.sub(before, n, out=to_z).mul_(to_state)
+            torch.addcmul(to_state, to_state, z, value=-1, out=scratch)
+            to_state.mul_(z)
+            _tanh_backward(scratch, n, grad_input=n)
+            torch.mul(n, candidate, out=to_r)
+            torch.mul(n, r, out=candidate)
+            _sigmoid_backward(to_rz, rz, grad_input=rz)
             if mask is None:
-                to_state.baddbmm_(after_product[t], weight_hh)
+                to_state.baddbmm_(products, weight_hh)
             else:
-                torch.bmm(after_product[t], weight_hh, out=by_product)
+                torch.bmm(products, weight_hh, out=by_product)
                 to_state.addcmul_(by_product, mask)
         read = states[:, :-1] if mask is None else states[:, :-1] * mask.unsqueeze(1)
-        of_inputs = found[..., : 3 * size]
+        of_inputs = gates[..., : 3 * size]
         to_ih, to_bias_ih = _parted(_joined(of_inputs, steps).roll(-size, dims=1), biased)
-        to_hh = _joined(found[..., size:], read)
+        to_hh = _joined(gates[..., size:], read)
         to_bias_hh = to_steps = None
         if to_bias_ih is not None:
-            to_bias_hh = torch.cat([to_bias_ih[:, : 2 * size], _summed(found[..., 3 * size :])], dim=1)
+            to_bias_hh = torch.cat([to_bias_ih[:, : 2 * size], _summed(gates[..., 3 * size :])], dim=1)
         if wanted:
             to_steps = _to_steps(of_inputs, weight_ih.roll(size, dims=1))
         return to_steps, to_state, None, to_ih, to_hh, to_bias_ih, to_bias_hh
@@ -390,7 +410,7 @@ class LSTMLoop(Loop):
             cells[:, 1:].unbind(1),
             gates.unbind(1),
             gates[..., : 2 * size].unbind(1),
-            *_slices(gates, size, 4),
+            *_slices(gates, size),
             read.unbind(1),
             strict=True,
         )
@@ -420,9 +440,9 @@ class LSTMLoop(Loop):
         places = zip(
             given,
             cells[:, :-1].unbind(1),
-            *_slices(gates, size, 4),
+            *_slices(gates, size),
             read.unbind(1),
-            *_slices(found, size, 4),
+            *_slices(found, size),
             found.unbind(1),
             strict=True,
         )

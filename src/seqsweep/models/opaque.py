@@ -56,13 +56,13 @@ def run(loop: str, *arguments: Any) -> list[Tensor]:
 
 @run.register_fake
 def _(loop: str, *arguments: Any) -> list[Tensor]:
-    steps, start, _, _, weight_hh, bias, *_ = arguments
+    steps, start, _, _, _, bias, *_ = arguments
     (batch, time, features), size = steps.shape, start.shape[-1]
-    gates, by_time, states = (
-        (count, batch, width) for count, width in ((time, weight_hh.shape[0]), (time, size), (time + 1, size))
+    by_time, four, states = (
+        (count, batch, width) for count, width in ((time, size), (time, 4 * size), (time + 1, size))
     )
     ends = [(batch, size)] * (_shown(loop) - 1)
-    kept = {"gru": [gates, by_time, states], "lstm": [gates, by_time, states, states]}.get(loop, [states])
+    kept = {"gru": [four, states], "lstm": [four, by_time, states, states]}.get(loop, [states])
     read = (time, batch, features + (bias is not None))
     shapes = [(batch, time, size), *ends, read, *kept]
     return [steps.new_empty(shape) for shape in shapes]
@@ -77,6 +77,8 @@ def _(loop: str, *arguments: Any) -> list[Tensor]:
 def differentiate(loop: str, biased: bool, wanted: bool, *tensors: Any) -> list[Tensor]:
     """`Loop.differentiate`, of its gradients those that there are."""
     *given, weight_ih, weight_hh, mask, kept = tensors
+    if LOOPS[loop].overwrites:  # who compiles counts on what an operation was given to stay as it is
+        kept = [*kept[:-2], kept[-2].clone(), kept[-1]]
     arguments = (*given[: _shown(loop)], weight_ih, weight_hh, mask, *kept)
     parts = (None if part is None else part.unsqueeze(0) for part in arguments)
     found = LOOPS[loop].differentiate(biased, wanted, *parts)
