@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seqsweep import paths
-from seqsweep.errors import ConfigError, RecordError, UsageError
+from seqsweep.errors import ConfigError, RecordError, UsageError, first_line
 from seqsweep.protocol import Complete, Failed
 
 if TYPE_CHECKING:
@@ -121,6 +121,9 @@ def publish_best(plan: Plan, study: Study, trials: Trials, executor: Executor) -
             said = str(wish.publish(uri, str(Place.load(folder).run_id), folder, outcome.detail))
         except RecordError as error:
             return error
+        except Exception as error:  # whatever MLflow makes of it, the study itself is whole
+            kind = type(error).__name__
+            return RecordError(f"trial {best.number} has no model: {kind}: {first_line(error)}")
     elif isinstance(outcome, Failed) and outcome.usage and wish.register is None:
         said = f"none ({outcome.text})"  # the study itself is whole
     else:
