@@ -280,14 +280,17 @@ def test_each_layer_and_direction_has_a_mask_of_its_own() -> None:
     torch.testing.assert_close(found, expected)
 
 
+def small(kind: str) -> nn.RNNBase:
+    """A layer of the kind, of 2 inputs and 3 units, in double precision."""
+    if kind in NOT_IN_TORCH:
+        return randomised(NOT_IN_TORCH[kind](2, 3).double())
+    _, explicit, options = PAIRS[kind]
+    return randomised(explicit(2, 3, **options).double())
+
+
 @pytest.mark.parametrize("kind", [*PAIRS, *NOT_IN_TORCH])
 def test_gradcheck(kind: str) -> None:
-    if kind in NOT_IN_TORCH:
-        module = NOT_IN_TORCH[kind](2, 3)
-    else:
-        _, explicit, options = PAIRS[kind]
-        module = explicit(2, 3, **options)
-    module = randomised(module.double())
+    module = small(kind)
     steps = torch.randn(2, 3, 2, generator=generator(), dtype=torch.float64, requires_grad=True)
     lengths, mask = torch.tensor([3, 2]), [torch.tensor([[2.0], [0.5]], dtype=torch.float64)]
     names = [name for name, _ in module.named_parameters()]
@@ -303,12 +306,7 @@ def test_gradcheck(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [*PAIRS, *NOT_IN_TORCH])
 def test_what_is_differentiated_may_be_so_again(kind: str) -> None:
-    if kind in NOT_IN_TORCH:
-        module = NOT_IN_TORCH[kind](2, 3)
-    else:
-        _, explicit, options = PAIRS[kind]
-        module = explicit(2, 3, **options)
-    module = randomised(module.double())
+    module = small(kind)
     steps = torch.randn(2, 4, 2, generator=generator(), dtype=torch.float64, requires_grad=True)
     inputs = [steps, *module.parameters()]
     outputs, _ = run_layers(module, steps, torch.tensor([4, 2]))
