@@ -6,16 +6,18 @@ import sys
 
 import pytest
 
-SCRIPT = """
-import atexit, os, sys, threading
-from seqsweep.leaving import leave_at_once
-
+LONG = """
 class Long:
     def __del__(self):
         print("taken down")
 
 kept = Long()
 kept.itself = kept
+"""
+SCRIPT = f"""
+import atexit, os, sys, threading
+from seqsweep.leaving import leave_at_once
+{LONG}
 leave_at_once(lambda: 7)
 atexit.register(print, "registered later", end=" ")
 print("begun", end=" ")

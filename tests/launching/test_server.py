@@ -3,16 +3,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SCRIPT = """
-import seqsweep.launching.server
+from test_leaving import LONG
 
-class Long:
-    def __del__(self):
-        print("taken down")
-
-kept = Long()
-kept.itself = kept
-"""
+SCRIPT = "\nimport seqsweep.launching.server\n" + LONG
 
 
 def ends(code: str) -> str:

@@ -117,6 +117,19 @@ def test_registered_once_a_run_and_the_alias_moves(home: Home, capsys: pytest.Ca
     assert len(home.client.get_run(first).outputs.model_outputs) == 1
 
 
+def test_a_model_that_is_logged_is_registered_without_a_look_at_the_run_s_data(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, away = home.folder / "own.csv", home.folder / "away.csv"
+    data.rename(away)
+    try:
+        assert main(["register", home.runs[0], "again"]) == 0
+    finally:
+        away.rename(data)
+    assert capsys.readouterr().err == ""
+    assert home.versions("again") == {"1": home.runs[0]}
+
+
 def test_the_warehouse_holds_three_files_of_a_run_and_nothing_pickled(home: Home) -> None:
     [place] = {path.parent for path in home.folder.glob("mlartifacts/*/models/*/artifacts/MLmodel")} & {
         Path(home.client.get_logged_model(home.client.get_run(home.runs[0]).outputs.model_outputs[0].model_id)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from seqsweep import paths
-from seqsweep.errors import ConfigError, RecordError, UsageError, first_line
+from seqsweep.errors import ConfigError, RecordError, SeqsweepError, UsageError, first_line
 from seqsweep.protocol import Complete, Failed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from seqsweep.cli.plan import Plan
@@ -48,11 +50,11 @@ class Wish:
             )
         return cls(log, name("tracking.register", register), alias_name("tracking.alias", alias))
 
-    def publish(self, uri: str, run_id: str, folder: Path, described: Description) -> Published:
+    def publish(self, uri: str, run_id: str, folder: Path, describe: Callable[[], Description]) -> Published:
         """See `seqsweep.serving.publishing.publish`."""
         from seqsweep.serving.publishing import publish
 
-        return publish(uri, run_id, folder, described, register=self.register, alias=self.alias)
+        return publish(uri, run_id, folder, describe, register=self.register, alias=self.alias)
 
     def check(self, uri: str) -> None:
         """Whether the store can do what is wished for. Raises StoreError."""
@@ -95,7 +97,7 @@ def publish_single(wish: Wish, uri: str, run_id: str | None, folder: Path) -> st
     from seqsweep.serving.describing import describe
 
     try:
-        return str(wish.publish(uri, run_id, folder, describe(folder, trusted=True)))
+        return str(wish.publish(uri, run_id, folder, partial(describe, folder, trusted=True)))
     except UsageError as error:
         if wish.register is not None:
             raise
@@ -113,21 +115,26 @@ def publish_best(plan: Plan, study: Study, trials: Trials, executor: Executor) -
     from seqsweep.tracking.draining import Place
 
     folder, uri = plan.folder / str(best.number), plan.tracking["uri"] or paths.tracking_uri()
-    outcome = trials.describe(executor, best, folder)
-    if outcome is None:
-        return None
-    if isinstance(outcome, Complete):
-        try:
-            said = str(wish.publish(uri, str(Place.load(folder).run_id), folder, outcome.detail))
-        except RecordError as error:
-            return error
-        except Exception as error:  # whatever MLflow makes of it, the study itself is whole
-            kind = type(error).__name__
-            return RecordError(f"trial {best.number} has no model: {kind}: {first_line(error)}")
-    elif isinstance(outcome, Failed) and outcome.usage and wish.register is None:
-        said = f"none ({outcome.text})"  # the study itself is whole
-    else:
-        return RecordError(f"{outcome.text if isinstance(outcome, Failed) else outcome}")
+
+    def describe() -> Description:
+        outcome = trials.describe(executor, best, folder)
+        if isinstance(outcome, Complete):
+            described: Description = outcome.detail
+            return described
+        text = outcome.text if isinstance(outcome, Failed) else str(outcome)
+        raise (UsageError if isinstance(outcome, Failed) and outcome.usage else SeqsweepError)(text)
+
+    try:
+        said = str(wish.publish(uri, str(Place.load(folder).run_id), folder, describe))
+    except UsageError as error:
+        if wish.register is not None:
+            return RecordError(str(error))
+        said = f"none ({error})"  # the study itself is whole
+    except SeqsweepError as error:
+        return RecordError(str(error))
+    except Exception as error:  # so it is whatever MLflow makes of it
+        kind = type(error).__name__
+        return RecordError(f"trial {best.number} has no model: {kind}: {first_line(error)}")
     print(f"model of trial {best.number}: {said}")
     study.optuna.set_user_attr(PUBLISHED, _published(wish, best.number))
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from seqsweep.cli import publishing, stored_run
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
         allowed, _ = allowed_by(args.overrides)
         try:
-            described = describe(directory, allowed=allowed)
+            described = partial(describe, directory, allowed=allowed)
             done = publish(uri, found.id, directory, described, register=name, alias=alias)
         except ConfigError as error:
             raise ConfigError(f"run {found}: {error}") from error

@@ -6,10 +6,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from seqsweep.errors import DataError
 from seqsweep.serving.description import Description
 from seqsweep.serving.kinds import form_for
-from seqsweep.training import folder, stored, trust
+from seqsweep.training import stored, trust
 from seqsweep.training.instantiation import instantiate
 from seqsweep.training.stored_config import stored_config
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from seqsweep.serving.form import Form
     from seqsweep.training.stored import Stored
 
-FILES = (folder.CONFIG, folder.DATA, folder.BEST)
 REQUIRED = (
     *("seqsweep", "mlflow", "torch", "lightning", "torchmetrics"),
     *("hydra-core", "numpy", "pandas", "pyarrow", "scipy"),
@@ -37,18 +35,13 @@ def describe(directory: Path, *, allowed: Sequence[str] = (), trusted: bool = Fa
         trusted: whether the files are the user's own, so that it may name any.
 
     Raises:
-        DataError: a file is missing.
         NoFormError: data of its kind cannot be asked for.
         ConfigError: as `stored.read` does.
 
     """
-    for name in FILES:
-        if not (directory / name).is_file():
-            raise DataError(f"{directory / name}: there is no such file; the run has no model without it")
     run = stored.read(directory, allowed=_named(directory) if trusted else allowed)
     form = form_for(run.data())
     return Description(
-        files=FILES,
         inputs=form.inputs,
         outputs=form.outputs,
         parameters=form.parameters(run.config["task"]),

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+FILES = ("config.yaml", "data.json", "best.ckpt")
+"""All that a model holds of its run, by name in the run's folder; `seqsweep.training.folder` writes them."""
+
 
 @dataclass(frozen=True)
 class Array:
@@ -35,8 +38,6 @@ Columns = Mapping[str, str]
 class Description:
     """Of one run."""
 
-    files: tuple[str, ...]
-    """All that a model holds of the run, by name in the run's folder."""
     inputs: Columns | Array
     outputs: Columns | Array
     parameters: Mapping[str, Parameter]

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqsweep.serving.description import Array
+from seqsweep.serving.description import FILES, Array
 
 if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
@@ -33,7 +33,7 @@ def pack(directory: Path, place: Path, model: Model, described: Description) -> 
     with tempfile.TemporaryDirectory(prefix="seqsweep-") as beside:
         data = Path(beside) / "run"
         data.mkdir()
-        for name in described.files:
+        for name in FILES:
             shutil.copy(directory / name, data)
         pyfunc.save_model(
             place,

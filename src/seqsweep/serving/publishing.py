@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqsweep.errors import RecordError, first_line
+from seqsweep.errors import DataError, RecordError, first_line
+from seqsweep.serving.description import FILES
 from seqsweep.serving.packing import pack
 from seqsweep.serving.peace import at_peace
 from seqsweep.tracking.mlflow_store import connect, store_errors
 from seqsweep.tracking.stores import server_manners, store_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
@@ -55,7 +56,7 @@ def publish(
     uri: str,
     run_id: str,
     directory: Path,
-    described: Description,
+    describe: Callable[[], Description],
     *,
     register: str | None = None,
     alias: str = "best",
@@ -66,19 +67,23 @@ def publish(
         uri: the tracking store.
         run_id: the Run that the model belongs to.
         directory: holds the run's files.
-        described: from `seqsweep.serving.describing.describe`.
+        describe: makes what `seqsweep.serving.describing.describe` does, if it has to be known.
         register: the registered model to make it a version of; None for none. A Run's model
             is a version once.
         alias: what leads to that version from then on.
 
     Raises:
+        DataError: a file is missing.
         RecordError: the store does not take it.
 
     """
+    for name in FILES:
+        if not (directory / name).is_file():
+            raise DataError(f"{directory / name}: there is no such file; the run has no model without it")
     try:
         with server_manners(uri):
             client = connect(uri)
-            model = _logged(client, uri, run_id, directory, described)
+            model = _logged(client, uri, run_id, directory, describe)
             if register is None:
                 return Published(run_id)
             with store_lock(uri):
@@ -90,10 +95,10 @@ def publish(
 
 
 def _logged(
-    client: MlflowClient, uri: str, run_id: str, directory: Path, described: Description
+    client: MlflowClient, uri: str, run_id: str, directory: Path, describe: Callable[[], Description]
 ) -> LoggedModel:
     """The model made from the run's files as they are, logged unless it is there."""
-    run, digest = client.get_run(run_id), _digest(directory, described.files)
+    run, digest = client.get_run(run_id), _digest(directory)
     for known in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'"):
         if known.tags.get(DIGEST) == digest:
             if known.status == "READY":
@@ -101,6 +106,7 @@ def _logged(
                 return known
             with store_lock(uri):  # left by one that was killed half-way
                 client.delete_logged_model(known.model_id)
+    described = describe()
     with store_lock(uri):
         model = client.create_logged_model(
             run.info.experiment_id, NAME, run_id, tags={DIGEST: digest}, model_type="seqsweep"
@@ -179,9 +185,9 @@ def _alias(client: MlflowClient, name: str, alias: str, version: str) -> None:
         client.set_registered_model_alias(name, alias, version)
 
 
-def _digest(directory: Path, files: Iterable[str]) -> str:
+def _digest(directory: Path) -> str:
     """Of the files that make up the model."""
     digest = hashlib.sha256()
-    for name in files:
+    for name in FILES:
         digest.update(hashlib.sha256((directory / name).read_bytes()).digest())
     return digest.hexdigest()
