@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, distributed
+from torch import distributed
 
 from seqsweep.data import Batch, Examples
 from seqsweep.errors import ConfigError
 from seqsweep.launching import LocalExecutor
-from seqsweep.models import GRU
 from seqsweep.protocol import (
     Complete,
     Ended,
@@ -30,9 +28,9 @@ from seqsweep.protocol import (
     Slot,
     SlotLost,
 )
-from seqsweep.spec import DataSpec
 from seqsweep.tracking import MemoryTracker
 from seqsweep.training import build, train
+from training.failing import Held, failing
 from training.tiny import STEPS, Answering, config
 
 TWO = Slot(id=0, threads=2, processes=2)
@@ -41,31 +39,6 @@ SEQ2SEQ: dict[str, Any] = {
     "model": {"_target_": "seqsweep.models.Seq2Seq", "_partial_": True, "hidden_size": 8},
     "task": {"_target_": "seqsweep.tasks.Seq2Seq", "_partial_": True},
 }
-
-
-class FailingSecond(GRU):
-    """A GRU whose second process goes wrong in its third step, in the way `fault` says."""
-
-    def __init__(self, spec: DataSpec, *, fault: str) -> None:
-        super().__init__(spec, hidden_size=4)
-        self.fault = fault
-        self.calls = 0
-
-    def forward(
-        self, inputs: Tensor, lengths: Tensor | None = None, masks: tuple[Tensor, ...] | None = None
-    ) -> Tensor:
-        self.calls += 1
-        if self.calls == 3 and distributed.is_initialized() and distributed.get_rank() == 1:
-            if self.fault == "memory":
-                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-            if self.fault == "kill":
-                os.kill(os.getpid(), 9)
-        return super().forward(inputs, lengths, masks)
-
-
-def failing(fault: str) -> dict[str, Any]:
-    model = {"_target_": "training.test_parallel.FailingSecond", "_partial_": True, "fault": fault}
-    return config(model=model, trainer__max_epochs=1)
 
 
 def run(
@@ -169,13 +142,17 @@ def test_two_processes_are_pruned(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_what_goes_wrong_in_the_second_process_is_the_outcome(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_goes_wrong_in_one_process_is_the_outcome(tmp_path: Path, rank: int) -> None:
     tracker = MemoryTracker()
     context = LocalContext(tmp_path, slot=TWO)
-    outcome = train(build(failing("memory")), context=context, tracker=tracker)
+    Held.ends.clear()
+    outcome = train(build(failing("memory", rank)), context=context, tracker=tracker)
     assert isinstance(outcome, Infeasible)
     assert outcome.memory
     assert tracker.state == "infeasible"
+    # What an error holds ends before the connections do: else a process can wait for its own threads, for ever.
+    assert Held.ends == [True] * (rank == 0)
 
 
 @pytest.mark.real

@@ -12,9 +12,10 @@ from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import Callback
 
 from seqsweep.errors import ConfigError
-from seqsweep.protocol import Interrupted, Outcome
+from seqsweep.protocol import Interrupted
 from seqsweep.training import folder, seeding
 from seqsweep.training.epochs import EpochLoop, why_not
+from seqsweep.training.outcomes import Stop
 from seqsweep.training.parallel import Place
 from seqsweep.training.progress import Progress
 
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
     from seqsweep.tasks import Task
     from seqsweep.tracking import Tracker
     from seqsweep.training.goal import Goal
-
-
-class Stop(Exception):
-    """Raised inside the fit to leave it with `outcome`."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome)
-        self.outcome = outcome
 
 
 class TrialCallback(Callback):

@@ -13,6 +13,14 @@ NO_VALIDATION = "no validation was run, so there is no result"
 """Why a run that came to its end has failed."""
 
 
+class Stop(Exception):
+    """Raised inside the fit to leave it with `outcome`."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
 class NotANumber(Exception):
     """A loss or the goal's metric is not finite. `first` says that no validation was finite before."""
 

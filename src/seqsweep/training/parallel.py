@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import connection
@@ -23,7 +24,7 @@ from torch import distributed
 
 from seqsweep import paths
 from seqsweep.tracking import MemoryTracker
-from seqsweep.training.outcomes import outcome_of
+from seqsweep.training.outcomes import Stop, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -72,8 +73,15 @@ class Place:
         )
         try:
             yield
-        finally:
+        except BaseException as error:
+            if self.rank and not isinstance(error, Stop):
+                raise  # its process ends now, and its connections; taking them down could wait for the others
+            # What the error's frames hold of the group (DDP's reducer does) has to go first: what takes
+            # the group down with Python's lock held may wait for ever, since its threads ask for that lock.
+            traceback.clear_frames(error.__traceback__)
             distributed.destroy_process_group()
+            raise
+        distributed.destroy_process_group()
 
     def gathered(self, value: Any) -> list[Any]:
         """What every process gives for `value`, by rank."""
@@ -159,12 +167,12 @@ def _start(follow: Callable[[Place], None], place: Place) -> tuple[BaseProcess, 
 def _run(follow: Callable[[Place], None], place: Place, pipe: connection.Connection) -> None:
     """Body of a follower's process."""
     threading.Thread(target=_end_with_the_first, daemon=True).start()
-    failure = None
     try:
         follow(place)
     except Exception as error:
-        failure = outcome_of(error)
-    pipe.send(failure)
+        pipe.send(outcome_of(error))
+        os._exit(1)
+    pipe.send(None)
 
 
 def _end_with_the_first() -> None:

@@ -19,12 +19,12 @@ from seqsweep.tracking import records
 from seqsweep.training import compiling, folder, parallel, record, rounding, seeding
 from seqsweep.training.arguments import make_trainer
 from seqsweep.training.building import build
-from seqsweep.training.callback import Stop, TrialCallback
+from seqsweep.training.callback import TrialCallback
 from seqsweep.training.epochs import EpochLoop
 from seqsweep.training.goal import Goal, check_metrics
 from seqsweep.training.gradients import gradient_flow
 from seqsweep.training.logger import RecordLogger, wants_logger
-from seqsweep.training.outcomes import NO_VALIDATION, settled
+from seqsweep.training.outcomes import NO_VALIDATION, Stop, settled
 from seqsweep.training.quiet import keeping_sigint, quiet
 from seqsweep.training.system import watching
 
