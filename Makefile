@@ -29,7 +29,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -m "not real" --numprocesses auto --maxprocesses 4
 
 test-real: $(READY)
-	$(BIN)/python -m pytest -m real
+	$(BIN)/python -m pytest -m real --durations 12
 
 faults: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m faults

@@ -496,6 +496,19 @@ def test_what_differs_in_a_last_digit_is_enqueued_too(storage: str) -> None:
     assert waiting == [{"x": 0.5}, {"x": 0.5 + 1e-9}, {"kind": "a"}]
 
 
+def test_what_another_process_has_taken_is_not_taken_again(storage: str) -> None:
+    first, second = open_study(storage), open_study(storage)
+    first.enqueue([{"x": 0.5, "kind": "a"}, {"x": 0.25, "kind": "b"}, {"x": 0.75}])
+    second.enqueue([])
+    taken = [first.ask(), second.ask(), second.ask()]
+    assert [suggestion.number for suggestion in taken] == [0, 1, 2]
+    assert taken[1].values == {"x": 0.25, "kind": "b"}
+    assert taken[2].values["x"] == 0.75
+    assert [trial.state for trial in second.trials()] == [TrialState.RUNNING] * 3
+    first.tell(taken[1], Complete((1.0,)), 0.0)
+    assert first.ask().number == 3
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [

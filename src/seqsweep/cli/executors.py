@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 OURS = (
     "torch",
+    "seqsweep.training.lightly",
     "lightning.pytorch",
-    "torchmetrics",
     "hydra",
     "omegaconf",
     "seqsweep.data",

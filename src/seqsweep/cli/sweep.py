@@ -258,6 +258,7 @@ class _Driver:
                     for line in self._what_changed():
                         recording.message(line)
                     loop.run()
+                recording.hasten()
                 if not loop.stopping:
                     # Before the best one is tested, which takes seconds. If nobody reads it, that is said
                     # when all is done.

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import NopPruner
 from optuna.samplers import (
     BaseSampler,
@@ -93,7 +94,7 @@ class Study:
             self.size = math.prod(len(values) for values in space.grid().values())
         stored = study.get_trials(deepcopy=False)
         self._next_number = len(stored)
-        self._waiting = [trial.number for trial in stored if trial.state == TrialState.WAITING]
+        self._waiting = [trial for trial in stored if trial.state == TrialState.WAITING]
         self._completed: dict[tuple[str, ...], FrozenTrial] = {}
         self._best: tuple[float, int, int] | None = None
         for trial in stored:
@@ -173,7 +174,7 @@ class Study:
             if _key(values) not in known:
                 self.optuna.enqueue_trial(dict(values))
                 known.add(_key(values))
-        self._waiting = [trial.number for trial in self.trials([TrialState.WAITING])]
+        self._waiting = self.trials([TrialState.WAITING])
         self._next_number = max(self._next_number, len(self.trials()))
 
     def ask(self) -> Suggestion:
@@ -182,11 +183,7 @@ class Study:
         A configuration that has completed already is drawn again up to `REDRAWS` times,
         which spends no number; if it comes all the same, `Suggestion.copy_of` is set.
         """
-        number = self._waiting.pop(0) if self._waiting else self._next_number
-        self._reseed(number)
-        if number == self._next_number and self._redrawable:
-            self.optuna.enqueue_trial(self._draw_anew(number))
-        trial = self.optuna.ask()
+        trial = self._next()
         self._next_number = max(self._next_number, trial.number + 1)
         values = self.space.suggest(trial)
         return Suggestion(trial, trial.number, values, 1, self._completed.get(_key(values)))
@@ -257,6 +254,28 @@ class Study:
         for trial in self.optuna.best_trials:
             first.setdefault(tuple(trial.values), trial)
         return list(first.values())
+
+    def _next(self) -> optuna.trial.Trial:
+        while self._waiting:
+            waiting = self._waiting.pop(0)
+            self._reseed(waiting.number)
+            fixed = waiting.system_attrs.get("fixed_params", {})
+            if any(parameter.key not in fixed for parameter in self.space.all_parameters()):
+                return self.optuna.ask()  # the rest of it is drawn
+            # That would read every unfinished trial, to find the one that is known here.
+            if self._take(waiting):
+                return optuna.trial.Trial(self.optuna, waiting._trial_id)
+        self._reseed(self._next_number)
+        if self._redrawable:
+            self.optuna.enqueue_trial(self._draw_anew(self._next_number))
+        return self.optuna.ask()
+
+    def _take(self, waiting: FrozenTrial) -> bool:
+        """Whether the trial has waited until now; it is running then."""
+        try:
+            return self.optuna._storage.set_trial_state_values(waiting._trial_id, TrialState.RUNNING)
+        except UpdateFinishedTrialError:
+            return False
 
     def _adopt(self, frozen: FrozenTrial) -> Suggestion:
         self._reseed(frozen.number)

@@ -62,7 +62,7 @@ class KnownRun:
     run_id: str
     params: dict[str, str] = field(default_factory=dict)
     made: bool = False
-    """Whether it was made just now, with all its tags."""
+    """Whether it was made just now, with all its tags, and nothing else was sent to it."""
 
 
 class Drain:
@@ -77,29 +77,28 @@ class Drain:
         self._place = place
         self._reader = SpoolReader(request.directory, place)
         self._pending: list[records.Record] = []
+        self._described = False
 
     @property
     def finished(self) -> bool:
         """Whether the run's end is drained and nothing came after it."""
         return self._place.passed(self.request.directory)
 
-    def describe(self, store: MlflowStore) -> None:
-        """Give the Run the tags and parameters it is followed with."""
-        self._log(store, params=self.request.params, tags={} if self.run.made else self.request.tags)
-        self.run.made = False
-
     def drain(self, store: MlflowStore) -> None:
-        """Hand on all whole records that are there."""
+        """Hand on all whole records that are there, with what the Run is followed with before the first."""
         while True:
             self._pending = self._pending or self._reader.read()
-            if not self._pending:
+            if self._pending:
+                self._apply(store, self._pending)
+                self._reader.commit()
+                self._pending = []
+            elif self._described:
                 return
-            self._apply(store, self._pending)
-            self._reader.commit()
-            self._pending = []
+            else:
+                self._send(store, self._batch())
 
     def _apply(self, store: MlflowStore, found: list[records.Record]) -> None:
-        batch = _Batch()
+        batch = self._batch()
         for record in found:
             if self._turns(record):
                 self._send(store, batch, {"seqsweep.state": record[2]} if record[0] == records.END else {})
@@ -107,6 +106,14 @@ class Drain:
                 self._turn(store, record)
             batch.add(record)
         self._send(store, batch)
+
+    def _batch(self) -> _Batch:
+        """An empty one; the first holds the tags and parameters that the Run is followed with."""
+        batch = _Batch()
+        if not self._described:
+            batch.params.update(self.request.params)
+            batch.tags.update({} if self.run.made else self.request.tags)
+        return batch
 
     def _turns(self, record: records.Record) -> bool:
         """Whether the record ends the run, or begins it again."""
@@ -136,6 +143,7 @@ class Drain:
                 _log.warning("%s is gone before it could be kept with its run", path)
         if late:
             self._log(store, tags=end)
+        self._described, self.run.made = True, False
 
     def _log(
         self,

@@ -164,6 +164,10 @@ class MlflowStore:
         values = [Metric(clean_key(key), value, time_ms, step) for key, value, time_ms, step in metrics]
         given = [Param(key, value) for key, value in clean_params(params or {}).items()]
         labels = [RunTag(key, value) for key, value in _clean_tags(tags or {})]
+        if len(labels) == 1 and not (values or given):  # a run's end: one transaction in place of five
+            with store_lock(self.uri):
+                self._client.set_tag(run_id, labels[0].key, labels[0].value)
+            return
         batches = zip_longest(_chunks(values, _METRICS), _chunks(given, _PARAMS), _chunks(labels, _TAGS))
         for some_values, some_params, some_tags in batches:
             with store_lock(self.uri):

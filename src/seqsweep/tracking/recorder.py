@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
 _LONGEST_WAIT = 30.0
 
+_SHARE, _SLOWEST = 0.05, 5
+"""How much of a processor the passes may take from the trials; but one comes every so many intervals."""
+
 
 class Recorder:
-    """Drains the folders it follows into MLflow, about once a second and on request.
+    """Drains the folders it follows into MLflow, every one to five seconds and on request.
 
     Returns at once: mlflow is imported and the store opened in the thread. While the
     store cannot be reached the records stay in the spools and are tried again.
@@ -168,14 +171,19 @@ class Recorder:
 
         False if the store does not take it (see `problem`), or not within `timeout` seconds.
         """
+        target = self.wake()
+        with self._state:
+            self._state.wait_for(lambda: self._served >= target or self._closed, timeout)
+            return self._served >= target and self._problem is None
+
+    def wake(self) -> int:
+        """Begin a pass now, beside the caller; the number under which it is served."""
         if self._parent:
             self._parent.flush()
         with self._state:
             self._asked += 1
-            target = self._asked
             self._state.notify_all()
-            self._state.wait_for(lambda: self._served >= target or self._closed, timeout)
-            return self._served >= target and self._problem is None
+            return self._asked
 
     def close(self) -> None:
         """Drain everything, then end the thread. Safe to call twice.
@@ -219,12 +227,15 @@ class Recorder:
         while True:
             with self._state:
                 closing, asked = self._closing, self._asked
+            began = time.monotonic()
             stored = self._attempt()
+            took = time.monotonic() - began
             self._serve(asked)
             if stored:
                 if closing:
                     return
-                tried_until, pause = None, self._interval
+                tried_until = None
+                pause = min(max(self._interval, took / _SHARE), _SLOWEST * self._interval)
             elif closing:
                 tried_until = tried_until or time.monotonic() + self._patience
                 if time.monotonic() >= tried_until:
@@ -304,7 +315,6 @@ class Recorder:
         if not self._is_parent(request) and request.up_to_date(run.run_id):
             return None
         drain = self._drains[request.directory] = Drain(request, run)
-        drain.describe(store)
         return drain
 
     def _find(self, store: MlflowStore, request: Request) -> KnownRun | None:

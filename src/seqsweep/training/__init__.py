@@ -6,6 +6,7 @@ entries that executors run. Importing this runs no tensor operation, so a server
 that preloads it may be forked.
 """
 
+import seqsweep.training.lightly  # noqa: F401  # first: what follows imports lightning
 from seqsweep.training.building import Built, build
 from seqsweep.training.goal import Goal
 from seqsweep.training.running import test, train
