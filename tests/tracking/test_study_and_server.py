@@ -19,14 +19,17 @@ BACK = "tracking store: it takes records again"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory as a user has one, with a study in it; trial 6 waits for a file."""
+    """A working directory as a user has one, with a study in it; trials 6 and 7 wait for a file each."""
     monkeypatch.delenv("SEQSWEEP_HOME")
     tests = Path(__file__).parents[1]
     monkeypatch.setenv("PYTHONPATH", str(tests))  # for the gate
     here = tmp_path / "work"
     (here / "studies").mkdir(parents=True)
-    gate = f"{{_target_: tracking.serving.Gate, trial: 6, file: {here / 'open'}}}"
-    trainer = f"trainer: {{max_epochs: 6, callbacks: {{gate: {gate}}}}}"
+    gates = ", ".join(
+        f"{name}: {{_target_: tracking.serving.Gate, trial: {trial}, file: {here / name}}}"
+        for name, trial in (("first", 6), ("second", 7))
+    )
+    trainer = f"trainer: {{max_epochs: 6, callbacks: {{{gates}}}}}"
     (here / "studies" / "small.yaml").write_text(STUDY.replace("trainer: {max_epochs: 6}", trainer))
     return here
 
@@ -57,9 +60,10 @@ def test_a_server_that_is_away_for_a_while_loses_and_doubles_nothing(
     driver.until(" complete ", times=2)
     server.stop()
     driver.until(AWAY)
+    (folder / "first").touch()
     driver.until(" complete ")
     server.start()
-    (folder / "open").touch()
+    (folder / "second").touch()
     rest = driver.finish()
     assert driver.process.returncode == 0, rest
     assert BACK in rest
@@ -71,7 +75,8 @@ def test_a_server_that_is_away_for_a_while_loses_and_doubles_nothing(
 def test_a_study_that_ends_while_its_server_is_away_is_handed_over_by_the_same_command(
     folder: Path, server: TrackingServer
 ) -> None:
-    (folder / "open").touch()
+    for gate in ("first", "second"):
+        (folder / gate).touch()
     driver = Driver.start(folder, *small(server))
     driver.until(" complete ", times=2)
     server.stop()

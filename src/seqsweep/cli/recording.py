@@ -76,7 +76,7 @@ class Recording:
         except RecordError as problem:  # the study itself is whole: its end is shown first
             self.left_over = problem
         else:
-            self._look_at_the_store()
+            self.ticked()
 
     def follow(self, number: int, values: Mapping[str, object]) -> None:
         """Begin, or take up again, the record of a trial."""
@@ -98,14 +98,12 @@ class Recording:
 
     def reported(self, suggestion: Suggestion, value: float, step: int) -> None:
         """A running trial handed in an intermediate value."""
-        self._look_at_the_store()
         self.view.report(suggestion.number, value, step)
         if spool := self._spools.get(suggestion.number):
             spool.log_metrics({self._plan.settings.metrics[0]: value}, step)
 
     def ended(self, suggestion: Suggestion, state: str, outcome: Outcome, event: Ended | None) -> None:
         """A trial is over."""
-        self._look_at_the_store()
         self._counts[state] += 1
         if event is not None:
             self.peak_memory = max(self.peak_memory, event.peak_memory)
@@ -167,7 +165,7 @@ class Recording:
                         spool.log_artifact(file)
             spool.end(state)  # type: ignore[arg-type]  # one of the four states
 
-    def _look_at_the_store(self) -> None:
+    def ticked(self) -> None:
         """Say once that the tracking store is away, and once that it is back."""
         problem = self._recorder.problem
         if problem and not self._away:

@@ -83,14 +83,15 @@ def run(built: Built) -> float | None:
     threads = slot.threads if built.config.get("threads") is None else None
     again = train_command(hydra, list(hydra.overrides.task), threads)
     tags = {"seqsweep.train_again": without_password(again)}  # of a grid, this one alone
-    recorder = begin_record(built.config["tracking"], directory, name, tags)
+    tracking = built.config["tracking"]
+    recorder = begin_record(tracking, directory, name, tags)
     try:
         with Spool(directory) as spool, _stop_on_interrupt(context):
             for diff in keep_diff(directory):
                 spool.log_artifact(diff)
             outcome = training.train(built, context=context, tracker=spool, goal=goal)
-        if Wish.of(built.config["tracking"]).log:
-            import_beside()  # what publishing needs, while the record is completed
+        if (wish := Wish.of(tracking)).log:
+            import_beside(*wish.ahead)  # while the record is completed
     finally:
         recorder.close()
     value = _value(outcome, directory)
@@ -98,11 +99,10 @@ def run(built: Built) -> float | None:
         print(f"best {key:<20} {number:.4f}")
     print(f"folder: {directory}")
     print(f"run:    {recorder.run_id}")
-    tracking = built.config["tracking"]
     uri = tracking["uri"] or paths.tracking_uri()
-    if model := publish_single(Wish.of(tracking), uri, recorder.run_id, directory):
+    if model := publish_single(wish, uri, recorder.run_id, directory):
         print(f"model:  {model}")
-    print(f"look:   {look(built.config['tracking']['uri'])}")
+    print(f"look:   {look(tracking['uri'])}")
     return value
 
 

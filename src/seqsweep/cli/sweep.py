@@ -129,7 +129,8 @@ class _Driver:
         uri = plan.tracking["uri"] or paths.tracking_uri()
         check_store(uri, paths.artifacts(), plan.tracking["experiment"])
         check_server(uri, plan.tracking["experiment"])
-        publishing.Wish.of(plan.tracking).check(uri)
+        wish = publishing.Wish.of(plan.tracking)
+        wish.check(uri)
         if str(plan.settings.storage) == paths.study_storage():  # one that was typed may be mistyped
             paths.home().mkdir(parents=True, exist_ok=True)
         foreign.check_stores(plan.application.config.hydra.launcher, self._embedded(uri))
@@ -140,7 +141,7 @@ class _Driver:
             return self._conclude(interrupted=False)
         with ExitStack() as stack:
             executor: Executor = stack.enter_context(_open_workers(plan))
-            import_beside()  # while the workers import torch
+            import_beside(*wish.ahead, "seqsweep.reporting.report.page")  # while the workers import torch
             self.trials.check(executor)
             storage = connect(str(plan.settings.storage))
             stack.enter_context(DriverLock(plan.folder))

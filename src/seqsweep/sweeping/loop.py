@@ -56,6 +56,9 @@ class Observer(Protocol):
     def message(self, text: str) -> None:
         """Something a person should know of."""
 
+    def ticked(self) -> None:
+        """Every `TICK` seconds at least, whether anything has happened or not."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -130,6 +133,8 @@ class Loop:
                 return
             for event in self.executor.poll(TICK):
                 self._handle(event)
+            for observer in self.observers:
+                observer.ticked()
             self._timeline.save_if_due()
             if self.stopping and not interrupted:
                 interrupted = True

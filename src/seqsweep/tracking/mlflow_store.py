@@ -57,13 +57,13 @@ def connect(uri: str) -> MlflowClient:
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def import_beside() -> None:
-    """Import what `connect` needs in a thread of its own, so that it is there when it is needed."""
+def import_beside(*later: str) -> None:
+    """Import what `connect` needs, then `later`, in a thread of its own: it is there when it is needed."""
     _quiet()
 
     def work() -> None:
         with suppress(Exception):  # whoever needs it will say so
-            for name in ("mlflow", "mlflow.store.tracking.sqlalchemy_store"):
+            for name in ("mlflow", "mlflow.store.tracking.sqlalchemy_store", *later):
                 importlib.import_module(name)
 
     threading.Thread(target=work, name="seqsweep-import", daemon=True).start()

@@ -234,16 +234,16 @@ class Recorder:
             if stored:
                 if closing:
                     return
-                tried_until = None
-                pause = min(max(self._interval, took / _SHARE), _SLOWEST * self._interval)
+                tried_until, pause = None, self._interval
+                wait = min(max(self._interval, took / _SHARE), _SLOWEST * self._interval)
             elif closing:
                 tried_until = tried_until or time.monotonic() + self._patience
                 if time.monotonic() >= tried_until:
                     return
-                pause = 0.5
+                wait = 0.5
             else:
-                pause = min(2 * pause, _LONGEST_WAIT)
-            self._wait(pause, asked, closing)
+                wait = pause = min(2 * pause, _LONGEST_WAIT)
+            self._wait(wait, asked, closing)
 
     def _attempt(self) -> bool:
         """One pass over all that is followed; whether the store was there."""
