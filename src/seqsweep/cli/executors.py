@@ -26,6 +26,11 @@ OURS = (
     "seqsweep.models",
     "seqsweep.tasks",
     "seqsweep.training.jobs",
+    # what each trial would be the first to import
+    "numpy.random",
+    "torch.utils._device",
+    "torch.utils.serialization.config",
+    "fsspec.implementations.chained",
 )
 """What the warm server imports for seqsweep's own tasks."""
 

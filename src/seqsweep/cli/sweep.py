@@ -261,12 +261,9 @@ class _Driver:
                     loop.run()
                 recording.hasten()
                 if not loop.stopping:
-                    # Before the best one is tested, which takes seconds. If nobody reads it, that is said
-                    # when all is done.
-                    with suppress(OSError, UnicodeError, SystemExit):
-                        self._rank()
                     if not self._tested():
                         self._test_best(executor, recording)
+                    self._show()
             recording.finish(interrupted=loop.stopping)
         self.peak_memory = recording.peak_memory
         self.left_over = recording.left_over
@@ -288,13 +285,18 @@ class _Driver:
         best = self.study.best()
         assert best is not None
         folder = self.plan.folder / str(best.number)
-        outcome = self.trials.test(executor, best, folder)
+        outcome = self.trials.test(executor, best, folder, beside=self._show)  # it takes seconds
         recording.follow(best.number, best.params)  # its record was complete; it has grown
         if outcome is not None and not isinstance(outcome, Complete):
             recording.message(f"testing the best trial, {best.number}, failed: {outcome}")
             return
         self.study.optuna.set_user_attr("seqsweep.test", outcome.detail if outcome else {})
         self.study.optuna.set_user_attr("seqsweep.tested", best.number)
+
+    def _show(self) -> None:
+        """Show the leaderboard. If nobody reads it, that is said when all is done."""
+        with suppress(OSError, UnicodeError, SystemExit):
+            self._rank()
 
     def _rank(self) -> None:
         """Show the leaderboard, once."""

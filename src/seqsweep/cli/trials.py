@@ -17,12 +17,17 @@ from seqsweep.errors import ConfigError, SeqsweepError
 from seqsweep.protocol import Complete, Ended, Executor, Failed, Job, Outcome, SlotLost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from optuna.trial import FrozenTrial
 
     from seqsweep.cli.plan import Plan
     from seqsweep.sweeping.study import Suggestion
+
+
+def _nothing() -> None:
+    pass
 
 
 class Trials(Protocol):
@@ -37,8 +42,10 @@ class Trials(Protocol):
     def job(self, suggestion: Suggestion, folder: Path) -> Job:
         """One attempt at a trial."""
 
-    def test(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
-        """Let the best trial meet the test data; None where there is none."""
+    def test(
+        self, executor: Executor, best: FrozenTrial, folder: Path, beside: Callable[[], None] = _nothing
+    ) -> Outcome | None:
+        """Let the best trial meet the test data; None where there is none. Meanwhile `beside` is called."""
 
     def describe(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
         """Describe the best trial's model, as `seqsweep.serving.jobs.describe`; None where there is none."""
@@ -70,12 +77,15 @@ class OwnTrials:
             "run", suggestion.number, suggestion.values, folder, suggestion.attempt, goal=self._goal()
         )
 
-    def test(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
+    def test(
+        self, executor: Executor, best: FrozenTrial, folder: Path, beside: Callable[[], None] = _nothing
+    ) -> Outcome | None:
         """Test the best checkpoint, unless every trial was tested at its end."""
         if self._plan.tracking["test_each"]:
+            beside()
             return None
         attempt = best.user_attrs.get("seqsweep.attempt", 1) + 1
-        return run_one(executor, self._job("test", best.number, best.params, folder, attempt))
+        return run_one(executor, self._job("test", best.number, best.params, folder, attempt), beside)
 
     def describe(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
         """In a worker of ours, where torch is, whatever launcher runs the trials."""
@@ -134,8 +144,11 @@ class ApplicationTrials:
             payload = application.payload(plan.compose(number, suggestion.values)), metrics
         return Job(number, entry, payload, str(folder), suggestion.attempt)
 
-    def test(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
+    def test(
+        self, executor: Executor, best: FrozenTrial, folder: Path, beside: Callable[[], None] = _nothing
+    ) -> Outcome | None:
         """Nothing is known of another application's test data."""
+        beside()
         return None
 
     def describe(self, executor: Executor, best: FrozenTrial, folder: Path) -> Outcome | None:
@@ -143,9 +156,10 @@ class ApplicationTrials:
         return None
 
 
-def run_one(executor: Executor, job: Job) -> Outcome:
-    """Run a single job on an idle executor; once more if its worker dies."""
+def run_one(executor: Executor, job: Job, beside: Callable[[], None] = _nothing) -> Outcome:
+    """Run a single job on an idle executor; once more if its worker dies. `beside` is called once it runs."""
     executor.submit(job, executor.slots()[0])
+    beside()
     while True:
         for event in executor.poll():
             if isinstance(event, Ended):

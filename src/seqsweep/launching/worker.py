@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from seqsweep.later import uncollected
 from seqsweep.launching import entry, leaks, memory
 from seqsweep.launching.answers import Answers
 from seqsweep.protocol import Complete, Ended, Job, Pruned, Report, Slot, Started
@@ -189,10 +190,11 @@ def run(pipe: Connection, jobs: int, preload: Sequence[str]) -> None:
 
 
 def _warm_up(preload: Sequence[str]) -> None:
-    for name in preload:
-        with suppress(ImportError):  # whoever needs it will say so
-            importlib.import_module(name)
-    gc.freeze()  # what has been imported is there to stay: no collection looks at it, or copies its pages
+    with uncollected():  # nor are a warm server's pages copied by looking at what is on them
+        for name in preload:
+            with suppress(ImportError):  # whoever needs it will say so
+                importlib.import_module(name)
+    gc.enable()  # the warm server does without
 
 
 def _run(work: Work, contexts: Sequence[WorkerContext], pipe: Connection, last: bool) -> bool:

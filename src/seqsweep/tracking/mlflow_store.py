@@ -14,6 +14,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from seqsweep.errors import StoreError, first_line
+from seqsweep.later import uncollected
 from seqsweep.tracking.databases import deleted
 from seqsweep.tracking.stores import embedded_file, is_server, server_manners, store_lock
 
@@ -62,7 +63,7 @@ def import_beside(*later: str) -> None:
     _quiet()
 
     def work() -> None:
-        with suppress(Exception):  # whoever needs it will say so
+        with suppress(Exception), uncollected():  # whoever needs it will say so
             for name in ("mlflow", "mlflow.store.tracking.sqlalchemy_store", *later):
                 importlib.import_module(name)
 
