@@ -146,6 +146,11 @@ class FrozenConf:
         return index
 
 
+def live_loader(live: DictConfig) -> FixedLoader:
+    """What composes from the files that `live` was composed from, each of them read once."""
+    return _loader(_live(live))
+
+
 def _loader(sources: list[_Source]) -> FixedLoader:
     """What composes from a search path in which ``hydra.searchpath`` is expanded already."""
     path = ConfigSearchPathImpl()

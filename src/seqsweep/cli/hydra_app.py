@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from seqsweep.errors import SeqsweepError, StudyError, UsageError
+from seqsweep.errors import SeqsweepError, UsageError
 from seqsweep.paths import shipped
 
 if TYPE_CHECKING:
@@ -78,9 +78,7 @@ def train(arguments: Sequence[str], *, study: bool = False) -> int:
             with _hydra(args.config_dir) as hydra:
                 _compose(hydra, config_name, args.overrides)
         return _leave_to_hydra(args, parser)
-    with _hydra(args.config_dir) as hydra:
-        if study:
-            _check_is_study(hydra, config_name, args.overrides)
+    with _hydra(args.config_dir, study) as hydra:
         if args.multirun:
             return _multirun(hydra, config_name, args.overrides)
         return _run(hydra, config_name, args.overrides)
@@ -97,24 +95,15 @@ def task(config: DictConfig) -> float | None:
 task.seqsweep_native = True  # type: ignore[attr-defined]
 
 
-def _compose(hydra: Hydra, config_name: str, overrides: list[str], multirun: bool = False) -> DictConfig:
+def _compose(hydra: Hydra, config_name: str, overrides: list[str]) -> DictConfig:
     from hydra.types import RunMode
 
     return hydra.compose_config(
         config_name=config_name,
         overrides=overrides,
-        run_mode=RunMode.MULTIRUN if multirun else RunMode.RUN,
+        run_mode=RunMode.RUN,
         with_log_configuration=False,
     )
-
-
-def _check_is_study(hydra: Hydra, config_name: str, overrides: list[str]) -> None:
-    config = _compose(hydra, config_name, overrides, multirun=True)
-    if "hydra_plugins.seqsweep" not in str(config.hydra.sweeper.get("_target_")):
-        raise StudyError(
-            f"study '{config_name}' has another sweeper than ours: expected "
-            "'override hydra/sweeper: seqsweep' in its defaults"
-        )
 
 
 def _run(hydra: Hydra, config_name: str, overrides: list[str]) -> int:
@@ -150,18 +139,20 @@ def _multirun(hydra: Hydra, config_name: str, overrides: list[str]) -> int:
 
 
 @contextmanager
-def _hydra(config_dir: str | None) -> Iterator[Hydra]:
+def _hydra(config_dir: str | None, study: bool = False) -> Iterator[Hydra]:
     """Hydra on our configuration; its own errors come out as ours."""
     from hydra._internal.hydra import Hydra
     from hydra._internal.utils import create_config_search_path
     from hydra.core.global_hydra import GlobalHydra
 
     from seqsweep.cli.hydra_errors import explained, user_folder
+    from seqsweep.cli.study_hydra import StudyHydra
 
     search_path = create_config_search_path(str(shipped("conf")))
     if config_dir is not None:
         search_path.prepend(provider="command-line", path=f"file://{user_folder(config_dir)}")
-    hydra = Hydra.create_main_hydra2(task_name="seqsweep", config_search_path=search_path)
+    kind = StudyHydra if study else Hydra
+    hydra = kind.create_main_hydra2(task_name="seqsweep", config_search_path=search_path)
     try:
         with explained(hydra.config_loader):
             yield hydra

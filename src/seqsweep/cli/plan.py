@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seqsweep import paths
 from seqsweep.checks import int_at_least, one_of, positive_float, positive_int
 from seqsweep.cli.foreign import batch_size
-from seqsweep.cli.frozen import FrozenConf
+from seqsweep.cli.frozen import FrozenConf, live_loader
 from seqsweep.cli.hydra_job import Application
 from seqsweep.cli.optuna_parts import make_pruner, sampler_factory
 from seqsweep.errors import ConfigError, StudyError
@@ -82,6 +82,11 @@ class Plan:
     def conf(self) -> FrozenConf:
         """The study's copy of its configuration files."""
         return FrozenConf(self.folder)
+
+    def checking(self) -> Plan:
+        """The same study before it begins: its trials would be composed from the files as they are."""
+        loader = live_loader(self.live)
+        return dataclasses.replace(self, application=self.application.composing_with(loader))
 
     def freeze(self) -> Plan:
         """The same study, its trials composed from the copy."""

@@ -32,6 +32,7 @@ from seqsweep.launching import LocalExecutor
 from seqsweep.protocol import Complete, Executor, Job
 from seqsweep.reporting import finding
 from seqsweep.sweeping import DriverLock, Loop, Study, connect
+from seqsweep.tracking.mlflow_store import import_beside
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -53,7 +54,7 @@ def sweep(config: DictConfig, context: HydraContext, function: TaskFunction) -> 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its progress lines would break our view
     plan = Plan.read(Application(config, context, function))
     if config.hydra.sweeper.get("dry_run"):
-        return _dry_run(plan)
+        return _dry_run(plan.checking())
     try:
         return _run(plan)
     except StudyChangedError:
@@ -65,7 +66,7 @@ def sweep(config: DictConfig, context: HydraContext, function: TaskFunction) -> 
 
 
 def _run(plan: Plan) -> dict[str, Any]:
-    return _Driver(plan.resumed() if _has_begun(plan) else plan).run()
+    return _Driver(plan.resumed() if _has_begun(plan) else plan.checking()).run()
 
 
 def _has_begun(plan: Plan) -> bool:
@@ -122,7 +123,6 @@ class _Driver:
         self.stacks: Stacks
 
     def run(self) -> dict[str, Any]:
-        from seqsweep.tracking.mlflow_store import import_beside
         from seqsweep.tracking.stores import check_server, check_store
 
         plan = self.plan
@@ -141,7 +141,7 @@ class _Driver:
             return self._conclude(interrupted=False)
         with ExitStack() as stack:
             executor: Executor = stack.enter_context(_open_workers(plan))
-            import_beside(*wish.ahead, "seqsweep.reporting.report.page")  # while the workers import torch
+            import_beside("seqsweep.reporting.report.page")  # while the workers import torch
             self.trials.check(executor)
             storage = connect(str(plan.settings.storage))
             stack.enter_context(DriverLock(plan.folder))
