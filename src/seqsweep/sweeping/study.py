@@ -97,6 +97,7 @@ class Study:
         self._waiting = [trial for trial in stored if trial.state == TrialState.WAITING]
         self._completed: dict[tuple[str, ...], FrozenTrial] = {}
         self._best: tuple[float, int, int] | None = None
+        self._best_trial: FrozenTrial | None = None
         for trial in stored:
             if trial.state == TrialState.COMPLETE:
                 self._completed.setdefault(_key(trial.params), trial)
@@ -237,7 +238,12 @@ class Study:
 
     def best(self) -> FrozenTrial | None:
         """The best complete trial by the first objective, the earliest of equals."""
-        return None if self._best is None else self.optuna._storage.get_trial(self._best[-1])
+        if self._best is None:
+            return None
+        _, number, trial_id = self._best
+        if self._best_trial is None or self._best_trial.number != number:
+            self._best_trial = self.optuna._storage.get_trial(trial_id)  # a trial that is told stays as it is
+        return self._best_trial
 
     def _rank(self, value: float, number: int, trial_id: int) -> None:
         """Take note of a complete trial, so that nobody has to look at all of them for the best."""
@@ -321,8 +327,10 @@ class Study:
 
     def _reported(self, suggestion: Suggestion) -> set[int]:
         if suggestion.number not in self._steps:
-            frozen = self.optuna._storage.get_trial(suggestion.trial._trial_id)
-            self._steps[suggestion.number] = set(frozen.intermediate_values)
+            stored: Iterable[int] = ()
+            if suggestion.attempt > 1:  # the first has reported nothing
+                stored = self.optuna._storage.get_trial(suggestion.trial._trial_id).intermediate_values
+            self._steps[suggestion.number] = set(stored)
         return self._steps[suggestion.number]
 
     def _verdict(self, outcome: Outcome) -> tuple[str, TrialState, Sequence[float] | None]:
