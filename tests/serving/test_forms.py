@@ -207,6 +207,22 @@ def test_the_example_is_answered_and_the_signature_kept(kind: str, runs: Runs, t
         assert list(found[0]) == model.metadata.signature.outputs.input_names()
 
 
+def test_what_is_required_is_not_compared_with_what_is_installed_but_afterwards_it_is(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.models import Model
+    from mlflow.utils import environment, requirements_utils
+
+    compared: list[str] = []
+    monkeypatch.setattr(requirements_utils, "_check_requirement_satisfied", compared.append)
+    _, run = runs["csv_regression"]
+    with at_peace():
+        pack(run, tmp_path / "model", Model(), describe(run))
+    assert compared == []
+    environment.warn_dependency_requirement_mismatches(["torch"])
+    assert compared == ["torch"]
+
+
 # ---------------------------------------------------------------- what is wrong
 
 

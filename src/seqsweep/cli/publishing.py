@@ -50,11 +50,6 @@ class Wish:
             )
         return cls(log, name("tracking.register", register), alias_name("tracking.alias", alias))
 
-    @property
-    def ahead(self) -> tuple[str, ...]:
-        """What to import before a model is logged, where there is time for it."""
-        return ("seqsweep.serving.ahead",) if self.log else ()
-
     def publish(self, uri: str, run_id: str, folder: Path, describe: Callable[[], Description]) -> Published:
         """See `seqsweep.serving.publishing.publish`."""
         from seqsweep.serving.publishing import publish

@@ -91,7 +91,7 @@ def run(built: Built) -> float | None:
                 spool.log_artifact(diff)
             outcome = training.train(built, context=context, tracker=spool, goal=goal)
         if (wish := Wish.of(tracking)).log:
-            import_beside(*wish.ahead)  # while the record is completed
+            import_beside()  # while the record is completed
     finally:
         recorder.close()
     value = _value(outcome, directory)
