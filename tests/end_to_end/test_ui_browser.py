@@ -116,6 +116,18 @@ class Browser:
             page.get_by_text(text, exact=True).first.wait_for(state="visible", timeout=60_000)
         return page
 
+    def reads(self, page: Page, *patterns: str) -> str:
+        """Wait until the page's text has each of `patterns`; its text then.
+
+        A page fetches its parts one by one: what is on it once another part is there is chance.
+        """
+        from playwright.sync_api import expect
+
+        body = page.locator("body")
+        for pattern in patterns:
+            expect(body).to_contain_text(re.compile(pattern), use_inner_text=True, timeout=60_000)
+        return body.inner_text()
+
     def keep(self, page: Page, name: str) -> None:
         """A picture of the page, in the folder that SEQSWEEP_SCREENSHOTS names."""
         if folder := os.environ.get("SEQSWEEP_SCREENSHOTS"):
@@ -197,9 +209,7 @@ def comparison(browser: Browser, address: str) -> None:
     page.locator(".parcoords .axis-title").first.wait_for(timeout=60_000)
     titles = page.locator(".parcoords .axis-title").all_text_contents()
     assert {"model", "model.hidden_size"} <= set(titles)
-    text = page.inner_text("body")
-    for number in (7, 6, 4, 2, 1):
-        assert f"digits/{number}" in text
+    text = browser.reads(page, *(rf"digits/{number}\b" for number in (7, 6, 4, 2, 1)))
     assert "digits/5" not in text
     assert {"optimizer.lr", "best/val/accuracy"} <= {line.strip() for line in re.split(r"[\n\t]", text)}
     browser.keep(page, "comparison")
@@ -209,21 +219,21 @@ def curves(browser: Browser, address: str) -> None:
     """The five learning curves in one chart, over the steps."""
     page = browser.show(address, "digits/7", "Step")
     page.locator(".scatterlayer .trace path.js-line").first.wait_for(timeout=60_000)
+    browser.reads(
+        page,
+        *(rf"digits/{number} \(val/accuracy\)" for number in (7, 6, 4, 2, 1)),
+        re.escape(f"{accuracy(7, 10)} (step=450)"),
+    )
     assert page.locator(".scatterlayer .trace").count() >= 5
-    text = page.inner_text("body")
-    for number in (7, 6, 4, 2, 1):
-        assert f"digits/{number} (val/accuracy)" in text
-    assert f"{accuracy(7, 10)} (step=450)" in text
     browser.keep(page, "curves")
 
 
 def best_run(browser: Browser, address: str) -> None:
     """Its values, parameters, state and parent."""
     page = browser.show(address, "digits/7", "Finished", "model.hidden_size", "best/val/accuracy")
-    text = page.inner_text("body")
-    assert str(accuracy(7, 10)) in text
-    assert re.search(r"Parent run\s+digits", text)
-    assert re.search(r"seqsweep\.state\s*:?\s*complete", text)
+    browser.reads(
+        page, re.escape(str(accuracy(7, 10))), r"Parent run\s+digits", r"seqsweep\.state\s*:?\s*complete"
+    )
     browser.keep(page, "run")
 
 
