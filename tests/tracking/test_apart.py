@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def test_a_run_is_recorded_by_another_process(store: Any, tmp_path: Path) -> Non
     run = store.run(kind="run")
     assert recorder.run_id == run.info.run_id
     assert run.info.status == "FINISHED"
-    assert run.data.tags["seqsweep.command"].split()[-1] == sys.argv[-1]  # ours, not that process's
+    assert shlex.split(run.data.tags["seqsweep.command"])[-1] == sys.argv[-1]  # ours, not that process's
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
