@@ -11,7 +11,7 @@ import re
 import threading
 from contextlib import suppress
 from itertools import zip_longest
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from seqsweep.errors import StoreError, first_line
 from seqsweep.later import uncollected
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Experiment, Run
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
     from seqsweep.tracking.base import Dataset
 
-T = TypeVar("T")
-
 # MLflow's limits a batch are 1000 things, 100 params, 100 tags and 1 MB; these stay below in sum.
-_METRICS, _PARAMS, _TAGS = 900, 50, 40
+_METRICS, _PARAMS, _TAGS = 800, 100, 100
+_CHARACTERS = 300_000
+"""Of what is alike in a batch, at most."""
 _KEY_LENGTH, _PARAM_LENGTH, _TAG_LENGTH = 250, 6000, 8000
 _CUT = " … (cut)"
 
@@ -128,6 +129,8 @@ class MlflowStore:
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
         self.uri = uri
         self._client = connect(uri)
+        self._artifacts: dict[str, ArtifactRepository] = {}
+        """Where the files of a run go, by its id, until it ends."""
         self.experiment_id = self._experiment(experiment, artifacts)
 
     def find(self, tags: Mapping[str, str]) -> list[Run]:
@@ -150,6 +153,7 @@ class MlflowStore:
             run = self._client.create_run(
                 self.experiment_id, start_time=start_ms, tags=dict(_clean_tags(tags)), run_name=name
             )
+        self._take_files(run)
         return str(run.info.run_id)
 
     def log(
@@ -181,12 +185,14 @@ class MlflowStore:
 
     def upload(self, run_id: str, path: Path, folder: str) -> None:
         """A copy of the file into the run's artifacts, in place of an earlier one of that name."""
-        self._client.log_artifact(run_id, str(path), folder or None)
+        place = self._artifacts.get(run_id) or self._take_files(self._client.get_run(run_id))
+        place.log_artifact(str(path), folder or None)  # type: ignore[no-untyped-call]
 
     def end(self, run_id: str, state: str, time_ms: int) -> None:
         """Set the status that belongs to `state`."""
         with store_lock(self.uri):
             self._client.set_terminated(run_id, STATUS[state], end_time=time_ms)
+        self._artifacts.pop(run_id, None)
 
     def reopen(self, run_id: str) -> None:
         """Count the run as running again."""
@@ -198,6 +204,14 @@ class MlflowStore:
         """Set a tag of the experiment."""
         with store_lock(self.uri):
             self._client.set_experiment_tag(self.experiment_id, key, value)
+
+    def _take_files(self, run: Run) -> ArtifactRepository:
+        """What takes a run's files; asked for them, MLflow's client would read the whole run first."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        made = get_artifact_repository(run.info.artifact_uri, tracking_uri=self.uri)
+        self._artifacts[run.info.run_id] = made
+        return made
 
     def _experiment(self, name: str, artifacts: Path) -> str:
         with store_lock(self.uri):
@@ -276,9 +290,19 @@ def _folder_name(experiment: str) -> str:
     return re.sub(r"[^\w\-.]", "_", experiment).strip(".") or "_"
 
 
-def _chunks(items: list[T], size: int) -> Iterator[list[T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def _chunks(items: list[Any], most: int) -> Iterator[list[Any]]:
+    """Up to so many at a time, of up to so many characters in all."""
+    chunk: list[Any] = []
+    room = _CHARACTERS
+    for item in items:
+        length = len(item.key) + len(str(item.value))
+        if chunk and (len(chunk) == most or length > room):
+            yield chunk
+            chunk, room = [], _CHARACTERS
+        chunk.append(item)
+        room -= length
+    if chunk:
+        yield chunk
 
 
 def check_registry(uri: str) -> None:
