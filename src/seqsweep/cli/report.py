@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import webbrowser
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from seqsweep import paths
@@ -75,6 +76,14 @@ def at_the_end(study: optuna.Study, folder: Path, tracking: str | None) -> None:
         problem = f"no report was written: {type(error).__name__}: {error}"
     if problem:
         print(f"seqsweep: {problem}", file=sys.stderr)
+
+
+def prepare() -> None:
+    """Load what the page needs at the first of its figures, a fifth of a second; for when there is time."""
+    with suppress(Exception):  # whoever needs it will say so
+        import plotly.graph_objects as go
+
+        go.Figure(go.Scatter())
 
 
 def log_page(study: optuna.Study, page: Path, tracking: str) -> str | None:

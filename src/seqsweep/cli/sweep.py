@@ -285,13 +285,20 @@ class _Driver:
         best = self.study.best()
         assert best is not None
         folder = self.plan.folder / str(best.number)
-        outcome = self.trials.test(executor, best, folder, beside=self._show)  # it takes seconds
+        outcome = self.trials.test(executor, best, folder, beside=self._meanwhile)  # it takes seconds
         recording.follow(best.number, best.params)  # its record was complete; it has grown
         if outcome is not None and not isinstance(outcome, Complete):
             recording.message(f"testing the best trial, {best.number}, failed: {outcome}")
             return
         self.study.optuna.set_user_attr("seqsweep.test", outcome.detail if outcome else {})
         self.study.optuna.set_user_attr("seqsweep.tested", best.number)
+
+    def _meanwhile(self) -> None:
+        """What need not wait for the test."""
+        from seqsweep.cli import report
+
+        self._show()
+        report.prepare()
 
     def _show(self) -> None:
         """Show the leaderboard. If nobody reads it, that is said when all is done."""
