@@ -137,12 +137,10 @@ def check_same(what: str, told: Mapping[str, Mapping[str, Any]]) -> None:
 def check_losses(what: str, first: str, known: Sequence[float], name: str, other: Sequence[float]) -> None:
     """Raise OtherWorkError unless the losses are as many and close to each other."""
     if len(known) != len(other):
-        raise OtherWorkError(f"{what}: {name} validated {len(other)} times, {first} {len(known)}")
-    for epoch, (a, b) in enumerate(zip(known, other, strict=True), start=1):
+        raise OtherWorkError(f"{what}: {name} has {len(other)} losses, {first} {len(known)}")
+    for place, (a, b) in enumerate(zip(known, other, strict=True), start=1):
         if not abs(a - b) <= LEAST + TOLERANCE * abs(a):
-            raise OtherWorkError(
-                f"{what}: validation {epoch} of {name} has a loss of {b:.5f}, that of {first} {a:.5f}"
-            )
+            raise OtherWorkError(f"{what}: loss {place} of {name} is {b:.5f}, that of {first} {a:.5f}")
 
 
 def _losses(told: Mapping[str, Any]) -> list[float]:

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speed import works
-from speed.spools import epochs_of, seconds_a_step
+from speed.spools import epochs_of, seconds_a_step, step_losses
 
 if TYPE_CHECKING:
     from speed.workers import Worker
+
+BEGUN = 20
+"""Steps that are compared where what comes of them is chaos."""
 
 
 def configurations(overrides: list[str], members: int) -> list[dict[str, Any]]:
@@ -113,7 +116,10 @@ def alone(overrides: list[str], members: int, device: str) -> dict[str, Any]:
 def _recorded(
     overrides: list[str], members: int, run: Callable[..., Any], separately: bool = False
 ) -> dict[str, Any]:
-    """Run them; from what they record, seconds a step of all, each one's validation losses, and the steps."""
+    """Run them; from what they record, seconds a step of all, each one's losses, and the steps.
+
+    ``losses`` are those of the validations, ``begun`` those of the first steps.
+    """
     import torch
 
     from seqsweep.protocol import Complete, LocalContext
@@ -135,5 +141,6 @@ def _recorded(
         return {
             "seconds": sum(map(seconds_a_step, groups)),
             "losses": losses,
+            "begun": [step_losses(folder)[:BEGUN] for folder in folders],
             "steps": epochs_of(folders[0])[-1].step,
         }

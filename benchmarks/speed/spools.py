@@ -31,6 +31,15 @@ def epochs_of(folder: Path) -> list[Epoch]:
     ]
 
 
+def step_losses(folder: Path) -> list[float]:
+    """The training loss of each of the run's steps, if all were recorded; of an epoch's last its mean."""
+    return [
+        float(record[3]["train/loss"])  # type: ignore[index,call-overload]
+        for record in records_of(folder)
+        if record[0] == "m" and "train/loss" in record[3]  # type: ignore[operator]
+    ]
+
+
 def described(folder: Path) -> tuple[float, dict[str, str]]:
     """When the run recorded its parameters, which is just before its first step, and which they are."""
     [(_, when, params), *_] = (record for record in records_of(folder) if record[0] == "p")

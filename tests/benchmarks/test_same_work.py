@@ -36,9 +36,9 @@ def test_rounding_is_let_through(measuring: ModuleType) -> None:
     ("other", "message"),
     [
         (told(0.5, 0.4, steps=9), "ours made 9 steps, floor 10"),
-        (told(0.5), "ours validated 1 times, floor 2"),
-        (told(0.5, 0.45), "validation 2 of ours has a loss of 0.45000, that of floor 0.40000"),
-        (told(0.5, float("nan")), "validation 2 of ours has a loss of nan"),
+        (told(0.5), "ours has 1 losses, floor 2"),
+        (told(0.5, 0.45), "loss 2 of ours is 0.45000, that of floor 0.40000"),
+        (told(0.5, float("nan")), "loss 2 of ours is nan"),
     ],
 )
 def test_less_work_is_an_error(measuring: ModuleType, other: dict[str, Any], message: str) -> None:

@@ -74,8 +74,10 @@ def _measure(shape: Shape, members: int, settings: Settings) -> Iterator[Row]:
         yield Row(named, "ms a step", values, ("one stack", "bare loops"), bar)
 
 
-def compared(shape: Shape, members: int, settings: Settings, contestants: dict[str, str]) -> Told:
-    """What each told in each round; each has a process of its own."""
+def compared(
+    shape: Shape, members: int, settings: Settings, contestants: dict[str, str], by: str = "losses"
+) -> Told:
+    """What each told in each round; each has a process of its own. `by`: which losses have to agree."""
     accelerator = "gpu" if settings.device == "cuda" else "cpu"
     typed = [
         *shape.overrides,
@@ -102,6 +104,6 @@ def compared(shape: Shape, members: int, settings: Settings, contestants: dict[s
     (known_as, known), *rest = told.of.items()
     for name, found in rest:
         for mine, theirs in zip(known, found, strict=True):
-            for number, (one, other) in enumerate(zip(mine["losses"], theirs["losses"], strict=True)):
+            for number, (one, other) in enumerate(zip(mine[by], theirs[by], strict=True)):
                 check_losses(f"{shape.what}, member {number}", known_as, one, name, other)
     return told
