@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 from torch.func import functional_call
-from torch.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
+from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from seqsweep.errors import ConfigError
@@ -183,13 +183,15 @@ class Task(LightningModule):
         if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
             scaler.unscale_(optimizer)  # a fused optimiser would do so itself, after the clipping
         parameters = list(self._held[0].values() if self._held else self.parameters())
-        if gradient_clip_val is not None and gradient_clip_algorithm in (None, "norm"):
-            # the norm comes with it, so that it costs nothing more
-            self.gradient_norm = clip_grad_norm_(parameters, gradient_clip_val)
+        norm = get_total_norm([each.grad for each in parameters if each.grad is not None])
+        self.gradient_norm = norm
+        if gradient_clip_val is None:
             return
-        self.gradient_norm = get_total_norm([each.grad for each in parameters if each.grad is not None])
-        if gradient_clip_val is not None:
+        if gradient_clip_algorithm == "value":
             clip_grad_value_(parameters, gradient_clip_val)
+        elif norm.device.type != "cpu" or not norm + 1e-6 <= gradient_clip_val:
+            clip_grads_with_norm_(parameters, gradient_clip_val, norm)
+        # else it would multiply by one; to know that beforehand, a GPU would have to be waited for
 
     def call(self, params: Tensors, buffers: Tensors, *args: Any, **options: Any) -> Any:
         """The model as a pure function of its parameters and buffers."""
