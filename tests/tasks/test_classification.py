@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix, roc_auc_score
 from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
@@ -168,3 +169,22 @@ def test_predictions_say_the_class_and_how_probable_each_is() -> None:
     said = made.predictions(some)
     assert [row["class"] for row in said] == shares.argmax(dim=-1).tolist()
     torch.testing.assert_close(torch.tensor([row["probabilities"] for row in said]), shares)
+
+
+@pytest.mark.parametrize("most", [1e-2, 1e3])
+def test_gradients_are_clipped_to_the_last_bit_as_torch_clips_them(most: float) -> None:
+    mine, theirs = task(), task()
+    for each in (mine, theirs):
+        each.training_step(batch(), 0).backward()
+        next(each.model.parameters()).grad = None  # of a frozen one there is none
+    mine.configure_gradient_clipping(None, most)
+    norm = clip_grad_norm_(theirs.parameters(), most)
+    assert torch.equal(mine.gradient_norm, norm)
+    for one, other in zip(mine.parameters(), theirs.parameters(), strict=True):
+        assert one.grad is other.grad is None or torch.equal(one.grad, other.grad)
+
+
+def test_without_gradients_there_is_nothing_to_clip() -> None:
+    made = task()
+    made.configure_gradient_clipping(None, 1.0)
+    assert made.gradient_norm == 0

@@ -19,7 +19,6 @@ from torch._functorch.autograd_function import custom_function_call
 from torch.autograd import Function
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from torch import Tensor
 
@@ -213,14 +212,15 @@ def _joined(left: Tensor, right: Tensor) -> Tensor:
     numbers beside many gates take up to seven times as long.
 
     Args:
-        left, right: K x time x batch x features.
+        left: K x time x batch x features.
+        right: the same, with features of its own.
 
     """
     return torch.bmm(left.flatten(1, 2).transpose(1, 2), right.flatten(1, 2))
 
 
 def _parted(joined: Tensor, biased: bool) -> tuple[Tensor, Tensor | None]:
-    """Gradients of the input's weight and bias from `_joined` of `_projected`'s inputs and their products'."""
+    """Gradients of the input's weight and bias from what `_joined` makes of `_projected`'s inputs."""
     weight, bias = (joined[:, :-1], joined[:, -1]) if biased else (joined, None)
     return weight.transpose(1, 2), bias
 
@@ -244,8 +244,15 @@ def _slices(values: Tensor, size: int) -> list[tuple[Tensor, ...]]:
 class RNNLoop(Loop):
     """`cells.RNNCell`; see `Loop`."""
 
-    function: ClassVar[Callable[[Tensor], Tensor]]
-    derivative: ClassVar[Callable[..., Tensor]]
+    @staticmethod
+    def function(values: Tensor) -> Tensor:
+        """In place."""
+        raise NotImplementedError
+
+    @staticmethod
+    def derivative(gradient: Tensor, after: Tensor, out: Tensor) -> Tensor:
+        """Of the sum, from that of the state."""
+        raise NotImplementedError
 
     @classmethod
     def run(cls, *arguments: Any) -> tuple[Tensor, ...]:
@@ -303,7 +310,10 @@ class TanhLoop(RNNLoop):
 class ReluLoop(RNNLoop):
     """With relu."""
 
-    function = torch.relu_
+    @staticmethod
+    def function(values: Tensor) -> Tensor:
+        """In place."""
+        return torch.relu_(values)
 
     @staticmethod
     def derivative(gradient: Tensor, after: Tensor, out: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from seqsweep.tracking import Spool
 from seqsweep.training import building, folder, running
 from seqsweep.training.goal import Goal, check_metrics
 from seqsweep.training.outcomes import outcome_of
+from seqsweep.training.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,7 +94,8 @@ def _check(payload: Mapping[str, Any]) -> Outcome:
 def guarded(body: Callable[[], Result], context: JobContext | None = None) -> Result | Outcome:
     """What the body returns, or the outcome that stands for what it raised."""
     try:
-        return body()
+        with quiet():
+            return body()
     except UsageError as error:
         return Failed(str(error), usage=True)
     except Exception as error:

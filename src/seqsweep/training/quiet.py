@@ -22,7 +22,7 @@ def quiet() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(max(logger.getEffectiveLevel(), logging.WARNING))
+        _set_level(logger, max(logger.getEffectiveLevel(), logging.WARNING))
     try:
         with warnings.catch_warnings():
             # Lightning 2.6 calls this of torch 2.13's in every loader; nothing a user could mend
@@ -36,7 +36,13 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+            _set_level(logger, level)
+
+
+def _set_level(logger: logging.Logger, level: int) -> None:
+    """If it has another: all loggers there are, several hundred, would be told to forget what they know."""
+    if logger.level != level:
+        logger.setLevel(level)
 
 
 @contextmanager
