@@ -19,7 +19,6 @@ from torch._functorch.autograd_function import custom_function_call
 from torch.autograd import Function
 
 if TYPE_CHECKING:
-
     from torch import Tensor
 
 _sigmoid_backward: Any = torch.ops.aten.sigmoid_backward.grad_input
@@ -72,7 +71,7 @@ class Loop(_Positional):
         """See the class."""
         if arguments[0].ndim == 4:
             return cls.run(*arguments)
-        return tuple(part[0] for part in cls.run(*_with_axis(arguments)))
+        return tuple(part.select(0, 0) for part in cls.run(*_with_axis(arguments)))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -134,7 +133,7 @@ class _Derivative(_Positional):
         if next(part for part in reversed(tensors) if part is not None).ndim == 4:
             return loop.differentiate(biased, wanted, *tensors)
         made = loop.differentiate(biased, wanted, *_with_axis(tensors))
-        return tuple(None if part is None else part[0] for part in made)
+        return tuple(None if part is None else part.select(0, 0) for part in made)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
