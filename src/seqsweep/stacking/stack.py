@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
-WHOLE, BLOCK = 450_000, 310_000
+WHOLE, BLOCK = 450_000, 330_000
 """Numbers that a time step may touch in one go, or else in each of several; see benchmarks/NOTES.md."""
 
 
