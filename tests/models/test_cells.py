@@ -105,6 +105,15 @@ def test_so_they_are_of_large_batches(kind: str) -> None:
     check_against_torch(Case(kind, 40, 64, 1, False, True, [3] * 257, torch.float64, seed=0))
 
 
+@torch.no_grad()
+def test_what_is_small_is_not_lost_in_half_precision() -> None:
+    module = ExplicitRNN(1, 64).bfloat16()
+    for parameter in module.parameters():
+        parameter.fill_(parameter is module.weight_ih_l0)
+    outputs, _ = run_layers(module, torch.full((257, 1, 1), 1e-3, dtype=torch.bfloat16))
+    torch.testing.assert_close(outputs, torch.full_like(outputs, 1e-3), rtol=0.01, atol=0)
+
+
 def check_against_torch(case: Case) -> None:
     theirs, ours = case.twins()
     results, gradients = [], []
