@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -12,7 +13,7 @@ from omegaconf import OmegaConf
 from seqsweep.training import folder
 
 TEXTS = st.text() | st.sampled_from(
-    ["1e-3", "1", "null", "true", "~", "0x1f", "1_000", "2026-11-22", "é: [", " x"]
+    ["1e-3", "1", "null", "true", "~", "0x1f", "1_000", "2026-11-22", "é: [", " x", "${x"]
 )
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
@@ -25,7 +26,10 @@ PLAIN = st.recursive(
 @given(st.dictionaries(st.text("abc", min_size=1), PLAIN))
 def test_a_configuration_is_read_as_it_was_written(tmp_path_factory, config: dict) -> None:
     path = folder.write_config(tmp_path_factory.mktemp("run"), config)
-    assert OmegaConf.to_container(OmegaConf.load(path)) == config if config else path.is_file()
+    written = path.read_text(encoding="utf-8")
+    assert yaml.safe_load(written) == config
+    if config and "${" not in written:  # which OmegaConf, and not our reader, takes for an interpolation
+        assert OmegaConf.to_container(OmegaConf.load(path)) == config
 
 
 def test_what_stands_in_two_places_is_written_twice(tmp_path: Path) -> None:
