@@ -176,23 +176,30 @@ def parallel(report: StudyReport) -> go.Figure | None:
     rows = _thinned(rows)
     scales = [Scale.of(report.distributions[name]) for name in names]
     scales.append(Scale.over([row.values[0] for row in rows], report.directions[0]))
-    made = figure([], height=440, showlegend=False, margin={"l": 24, "r": 24, "t": 24, "b": 64})
-    for trace in _bands(report, rows, names, scales):
-        made.add_trace(trace)
-    for place, scale in enumerate(scales):
-        made.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": INK, "width": 1})
-        for height, text in scale.ticks():
-            made.add_annotation(
-                x=place, y=height, text=text, showarrow=False, xanchor="left", xshift=4,
-                font={"size": 11}, bgcolor="rgba(255,255,255,0.8)", borderpad=1,
-            )  # fmt: skip
+    ticks = [(place, *tick) for place, scale in enumerate(scales) for tick in scale.ticks()]
     titles = [*(safe(name, 22) for name in names), f"<b>{safe(report.metrics[0], 22)}</b>"]
-    made.update_xaxes(
-        tickvals=list(range(len(titles))), ticktext=[_broken(title) for title in titles], showgrid=False,
-        showline=False, ticks="", range=[-0.15, len(titles) - 0.45], fixedrange=True, tickangle=0,
-    )  # fmt: skip
     lowest = -0.14 if any(name not in row.params for row in rows for name in names) else -0.05
-    return made.update_yaxes(visible=False, range=[lowest, 1.04], fixedrange=True)
+    return figure(
+        list(_bands(report, rows, names, scales)),
+        height=440, showlegend=False, margin={"l": 24, "r": 24, "t": 24, "b": 64},
+        shapes=[
+            {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "line": {"color": INK, "width": 1}}
+            for x in range(len(scales))
+        ],
+        annotations=[
+            {
+                "x": place, "y": height, "text": text, "showarrow": False, "xanchor": "left", "xshift": 4,
+                "font": {"size": 11}, "bgcolor": "rgba(255,255,255,0.8)", "borderpad": 1,
+            }
+            for place, height, text in ticks
+        ],
+        xaxis={
+            "tickvals": list(range(len(titles))), "ticktext": [_broken(title) for title in titles],
+            "showgrid": False, "showline": False, "ticks": "", "tickangle": 0, "fixedrange": True,
+            "range": [-0.15, len(titles) - 0.45],
+        },
+        yaxis={"visible": False, "range": [lowest, 1.04], "fixedrange": True},
+    )  # fmt: skip
 
 
 def _broken(title: str) -> str:
