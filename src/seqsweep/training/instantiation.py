@@ -32,7 +32,8 @@ def instantiate(group: str, node: Mapping[str, Any], supplied: int = 0) -> Any:
     target = _target(group, node)
     _check_names(group, node, target, supplied)
     try:
-        return hydra.utils.instantiate(dict(node), _convert_="all")
+        # given apart, `_convert_` would be merged into one more copy
+        return hydra.utils.instantiate({**node, "_convert_": "all"})
     except InstantiationException as error:
         raise _explained(group, error) from error
 
