@@ -31,6 +31,17 @@ def moved(tmp_path: Path) -> Any:
         shutil.move(away, path)
 
 
+@pytest.mark.parametrize(
+    ("command", "missing"), [*((command, "RUN") for command in COMMANDS), ("register", "RUN, NAME")]
+)
+def test_only_what_has_to_be_given_is_asked_for(
+    capsys: pytest.CaptureFixture[str], command: str, missing: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([command])
+    assert capsys.readouterr().err.endswith(f"required: {missing}\n")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_runs_that_are_not_there(home: Home, capsys: pytest.CaptureFixture[str], command: str) -> None:
     for name, message in {

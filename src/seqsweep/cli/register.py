@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--alias", default="best", metavar="ALIAS", help="what leads to the version (default: best)"
     )
     parser.add_argument(
-        "overrides", nargs="*", metavar="security.allow=[CLASS]", help="classes that are trusted"
+        "overrides", nargs="*", default=[], metavar="security.allow=[CLASS]", help="classes that are trusted"
     )
     parser.epilog = EPILOG
 

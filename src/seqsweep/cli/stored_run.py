@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser, epilog: str = EPILOG) -> None
     """Declare the arguments that say which run, and how it is changed."""
     parser.epilog = epilog
     parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="changes of the run's configuration"
+        "overrides", nargs="*", default=[], metavar="KEY=VALUE", help="changes of the run's configuration"
     )
 
 
