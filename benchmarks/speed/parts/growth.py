@@ -11,7 +11,8 @@ from speed.measuring import Bar, Row, Settings
 from speed.spools import described
 from speed.workers import Worker
 
-FIRST, LAST, WINDOW = 10, 500, 50
+FIRST, LAST, WINDOW = 10, 500, 150
+"""A window covers several of the recorder's passes: a driver takes twice its time while one lasts."""
 SMALL = ("data.validation_size=100", "data.test_size=1600", "model.hidden_size=16", "trainer.max_epochs=1")
 """97 training images, four steps: a trial is little more than what a trial costs."""
 EXAMPLES = {200: 20, 2_000: 6, 20_000: 3}
@@ -20,21 +21,23 @@ ADDING = ("data=adding", "data.length=20", "data.validation_size=100", "model=gr
 
 
 def measure(settings: Settings) -> Iterator[Row]:
-    """One long study a sampler; then runs over more and more data."""
+    """Long studies; then runs over more and more data."""
     last, window = (40, 10) if settings.quick else (LAST, WINDOW)
     params = {"optimizer.lr": "tag(log, interval(1e-4, 1e-2))", "optimizer.weight_decay": "interval(0, 1e-2)"}
-    # what TPE itself thinks about grows with what it has seen: its row has no bar
-    for name, sampler, bar in (("random", studies.RANDOM, Bar(1.1, most=True)), ("TPE", studies.TPE, None)):
+    early, late = f"trials {FIRST} to {FIRST + window}", f"trials {last - window} to {last}"
+    # what TPE itself thinks about grows with what it has seen: its row has no bar, and one study
+    for name, sampler, bar, count in (
+        ("random", studies.RANDOM, Bar(1.1, most=True), settings.repeats),
+        ("TPE", studies.TPE, None, 1),
+    ):
         studies.write(settings, f"growth-{name}", trials=last + 1, params=params, sampler=sampler)
-        ran = studies.sweep(settings, f"growth-{name}", f"growth-{name}", *SMALL)
-        begun = sorted(described(trial)[0] for trial in ran.trials)
-        early, late = begun[FIRST : FIRST + window + 1], begun[-window - 1 :]
-        seconds = {
-            f"trials {FIRST} to {FIRST + window}": [(early[-1] - early[0]) / window],
-            f"trials {last - window} to {last}": [(late[-1] - late[0]) / window],
-        }
-        ratio = (f"trials {last - window} to {last}", f"trials {FIRST} to {FIRST + window}")
-        yield Row(f"{name} search, two workers, one study", "s a trial", seconds, ratio, bar)
+        seconds: dict[str, list[float]] = {early: [], late: []}
+        for number in range(count):
+            ran = studies.sweep(settings, f"growth-{name}", f"growth-{name}-{number}", *SMALL)
+            begun = sorted(described(trial)[0] for trial in ran.trials)
+            seconds[early].append((begun[FIRST + window] - begun[FIRST]) / window)
+            seconds[late].append((begun[-1] - begun[-window - 1]) / window)
+        yield Row(f"{name} search, two workers, one study", "s a trial", seconds, (late, early), bar)
     yield _epochs(settings)
 
 
