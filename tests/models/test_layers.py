@@ -119,3 +119,17 @@ def test_reverse_is_its_own_inverse_and_leaves_padding(lengths: list[int]) -> No
     for row, length in enumerate(lengths):
         torch.testing.assert_close(turned[row, :length], steps[row, :length].flip(0))
         torch.testing.assert_close(turned[row, length:], steps[row, length:])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_half_precision_is_computed_on_any_processor(kind: str, half: torch.dtype) -> None:
+    recurrent, steps = module(kind, 2, both=True).float(), torch.randn(5, 7, 3, generator=generator(0))
+    whole = run_layers(recurrent, steps, torch.tensor([7, 3, 1, 7, 2]))[0]
+    enabled = torch.backends.mkldnn.enabled
+    with torch.autocast("cpu", dtype=half):
+        outputs = run_layers(recurrent, steps, torch.tensor([7, 3, 1, 7, 2]))[0]
+    outputs.float().sum().backward()
+    assert torch.backends.mkldnn.enabled == enabled
+    assert torch.allclose(outputs.float(), whole, atol=0.02)
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in recurrent.parameters())

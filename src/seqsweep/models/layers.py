@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -224,8 +224,29 @@ def _call(
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _outside(call: Callable[..., Any], *arguments: Any) -> Any:
-    """The call, left alone by `torch.compile`: traced, a kernel would become a loop, a copy of it a step."""
-    return call(*arguments)
+    """The call, left alone by `torch.compile`: traced, a kernel would become a loop, a copy of it a step.
+
+    Under autocast PyTorch hands an LSTM to oneDNN on processors that cannot do that there (half precision
+    without AVX-512), which raises; without oneDNN it has a kernel of its own.
+    """
+    if not (torch.is_autocast_enabled("cpu") and _onednn_lacks(torch.get_autocast_dtype("cpu"))):
+        return call(*arguments)
+    onednn: Any = torch.backends.mkldnn
+    before, onednn.enabled = onednn.enabled, False
+    try:
+        return call(*arguments)
+    finally:
+        onednn.enabled = before
+
+
+@cache
+def _onednn_lacks(dtype: torch.dtype) -> bool:
+    """Whether oneDNN is there, and this processor does not do that type by it."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    if dtype == torch.bfloat16:
+        return not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return dtype == torch.float16 and not torch.ops.mkldnn._is_mkldnn_fp16_supported()
 
 
 def _loop(
