@@ -22,6 +22,12 @@ def shipped(name: str) -> Path:
     return installed if installed.is_dir() else package.parents[1] / name
 
 
+def sweeps() -> list[Path]:
+    """Where studies are looked for by name: in ``sweeps/`` here, if it is there, then in the shipped one."""
+    own, ours = Path("sweeps").absolute(), shipped("sweeps")
+    return [own, ours] if own.is_dir() and not own.samefile(ours) else [ours]
+
+
 def home() -> Path:
     """The folder that holds the stores: ``SEQSWEEP_HOME``, else the working directory."""
     return Path(os.environ.get("SEQSWEEP_HOME") or ".").expanduser().absolute()

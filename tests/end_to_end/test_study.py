@@ -14,7 +14,7 @@ from end_to_end.driving import STUDY, Driver, all_gone, check_study, run, stored
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
-SMALL = ("sweep", "small", "--config-dir", "studies")
+SMALL = ("sweep", "small")
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory as a user has one: the stores are kept in it."""
     monkeypatch.delenv("SEQSWEEP_HOME")
     here = tmp_path / "work"
-    (here / "studies").mkdir(parents=True)
-    (here / "studies" / "small.yaml").write_text(STUDY)
+    (here / "sweeps").mkdir(parents=True)
+    (here / "sweeps" / "small.yaml").write_text(STUDY)
     return here
 
 
@@ -75,8 +75,8 @@ def test_a_killed_driver_is_taken_up_where_it_was(folder: Path) -> None:
 
 def test_a_disturbed_random_study_gives_the_undisturbed_table(folder: Path, tmp_path: Path) -> None:
     quiet = tmp_path / "quiet"
-    (quiet / "studies").mkdir(parents=True)
-    (quiet / "studies" / "small.yaml").write_text(STUDY)
+    (quiet / "sweeps").mkdir(parents=True)
+    (quiet / "sweeps" / "small.yaml").write_text(STUDY)
     assert run(quiet, *SMALL).returncode == 0
 
     for finished in (1, 2):

@@ -302,9 +302,11 @@ def test_a_plateau_is_watched_where_there_is_a_validation(tmp_path: Path, tracke
     assert isinstance(train(built, context=LocalContext(tmp_path), tracker=tracker), Complete)
 
 
-@pytest.mark.parametrize("precision", ["64-true", "bf16-true", 64])
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", 64, "half", "transformer-engine"])
 def test_precisions_that_batches_do_not_have(precision: Any) -> None:
-    with pytest.raises(ConfigError, match=rf"trainer\.precision={precision}: expected 32-true, 16-mixed"):
+    with pytest.raises(
+        ConfigError, match=rf"trainer\.precision={precision}: expected one of 32-true, 16-mixed"
+    ):
         tiny(trainer__precision=precision)
 
 

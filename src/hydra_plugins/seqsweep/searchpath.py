@@ -9,7 +9,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 
 class SeqsweepSearchPath(SearchPathPlugin):
-    """Appends the shipped studies where the application's own folder is seqsweep's ``conf``.
+    """Appends the user's and the shipped studies where the application's own folder is seqsweep's ``conf``.
 
     Hydra runs every search-path plugin in every application of the environment.
     """
@@ -22,4 +22,5 @@ class SeqsweepSearchPath(SearchPathPlugin):
         shipped = paths.shipped
         main = [entry.path for entry in search_path.get_path() if entry.provider == "main"]
         if main == [f"file://{shipped('conf')}"] or main == [str(shipped("conf"))]:
-            search_path.append("seqsweep-studies", f"file://{shipped('sweeps')}")
+            for folder in paths.sweeps():
+                search_path.append("seqsweep-studies", f"file://{folder}")

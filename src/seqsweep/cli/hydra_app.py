@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from seqsweep.errors import SeqsweepError, UsageError
-from seqsweep.paths import shipped
+from seqsweep.paths import shipped, sweeps
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -38,7 +38,7 @@ SWEEP_HELP = """usage: seqsweep sweep NAME [--dry-run] [--config-dir DIR] [key=v
 
 Runs the study NAME, or goes on with it: the same command again resumes it.
 
-  NAME          a file in sweeps/ or in --config-dir: {studies}
+  NAME          a file in sweeps/ here, in --config-dir, or of ours: {studies}
   --dry-run     compose and print five trials, train nothing
   key=value     fixes a key, or with a sweep expression searches it:
                 optimizer.lr='tag(log, interval(1e-4, 1e-2))'
@@ -51,8 +51,8 @@ Same as: seqsweep train --multirun --config-name NAME
 def sweep(arguments: Sequence[str]) -> int:
     """``seqsweep sweep NAME ...`` is ``seqsweep train --multirun --config-name NAME ...``."""
     if not arguments or {"-h", "--help"} & set(arguments):
-        studies = ", ".join(sorted(path.stem for path in shipped("sweeps").glob("*.yaml")))
-        print(SWEEP_HELP.format(studies=studies))
+        studies = sorted({path.stem for folder in sweeps() for path in folder.glob("*.yaml")})
+        print(SWEEP_HELP.format(studies=", ".join(studies)))
         return 0 if arguments else 2
     name, *rest = arguments
     if name.startswith("-") or "=" in name:

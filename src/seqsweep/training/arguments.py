@@ -47,8 +47,9 @@ def _one_device(name: str, value: object) -> object:
 
 def _precision(name: str, value: object) -> object:
     """Batches are of 32 bits, and the network's weights must be of the same kind."""
-    if str(value) == "64" or (str(value).endswith("-true") and value != "32-true"):
-        raise ConfigError(f"{name}={value}: expected 32-true, 16-mixed or bf16-mixed")
+    known = ("32-true", "16-mixed", "bf16-mixed")
+    if str(value) not in (*known, "32", "16", "bf16"):  # which Lightning takes for them
+        checks.one_of(name, str(value), known)
     return value
 
 
@@ -65,7 +66,7 @@ VALUES: dict[str, Callable[[str, object], object]] = {
     "check_val_every_n_epoch": checks.positive_int,
     "devices": _one_device,
     "patience": _optional(checks.positive_int),
-    "precision": _precision,
+    "precision": _optional(_precision),
     "compile": compiling.checked,
     "matmul_precision": _optional(lambda name, value: checks.one_of(name, str(value), rounding.PRECISIONS)),
 }
