@@ -42,6 +42,8 @@ RANDOM, TPE = "optuna.samplers.RandomSampler", "optuna.samplers.TPESampler"
 class Ran:
     """A study that has run."""
 
+    began: float
+    """When the command was given, as `time.time` says it."""
     seconds: float
     """From the command to its end."""
     ranked: float
@@ -90,7 +92,7 @@ def write(
 
 
 def sweep(settings: Settings, name: str, study: str, *overrides: str) -> Ran:
-    """Run it under the name `study`, new each time, in the folder ``sweeps``."""
+    """Run it under the name `study`, or go on with it, in the folder ``sweeps``."""
     env = environment(settings, "sweeps")
     device = "gpu" if settings.device == "cuda" else "cpu"
     workers = "workers_per_device=2" if settings.device == "cuda" else "workers=2"
@@ -117,4 +119,4 @@ def sweep(settings: Settings, name: str, study: str, *overrides: str) -> Ran:
                 ranked = time.time() - began
     if process.returncode or not ranked:
         raise RuntimeError(f"{' '.join(command[2:])}: {''.join(said)[-2000:]}")
-    return Ran(time.time() - began, ranked, settings.folder / "sweeps" / "multirun" / study)
+    return Ran(began, time.time() - began, ranked, settings.folder / "sweeps" / "multirun" / study)

@@ -219,6 +219,100 @@ def test_another_store_gets_everything(store: Any, study: StudyRecord, empty_sto
     assert len(store.history(store.run(kind="trial").info.run_id, "val/accuracy")) == 3
 
 
+def record(store: Any, study: StudyRecord, *trials: int, begun: int) -> None:
+    """A driver's work on a study in whose store are `begun` trials already."""
+    with store.recorder(replace(study, begun=begun)) as recorder:
+        for trial in trials:
+            folder = study.folder / str(trial)
+            recorder.follow(folder if folder.is_dir() else train(folder), str(trial), trial=trial)
+
+
+def trials(store: Any) -> list[str]:
+    return sorted(run.data.tags["seqsweep.trial"] for run in store.runs(kind="trial"))
+
+
+def test_a_deleted_run_of_a_finished_trial_stays_deleted(store: Any, study: StudyRecord) -> None:
+    record(store, study, 0, 1, begun=0)
+    store.client().delete_run(store.run(trial="0").info.run_id)
+    record(store, study, 0, 1, 2, begun=2)
+    assert trials(store) == ["1", "2"]
+
+
+def test_a_trial_that_goes_on_does_so_in_its_run(store: Any, study: StudyRecord) -> None:
+    train(study.folder / "1", None, epochs=2)
+    with store.recorder(replace(study, begun=0)) as recorder:
+        recorder.follow(train(study.folder / "0"), "0", trial=0)
+        recorder.follow(study.folder / "1", "1", {"tag": "first"}, {"seed": 1}, trial=1)
+    train(study.folder / "1", "complete", epochs=4)
+    with store.recorder(replace(study, begun=2)) as recorder:
+        recorder.follow(study.folder / "0", "0", trial=0)
+        recorder.follow(study.folder / "1", "1", {"tag": "later"}, {"seed": 2}, trial=1)
+    run = store.run(trial="1")
+    assert trials(store) == ["0", "1"]
+    assert [step for step, _ in store.history(run.info.run_id, "val/accuracy")] == [0, 1, 2, 3]
+    assert (run.data.params["seed"], run.data.tags["tag"]) == ("1", "later")
+
+
+def test_a_run_whose_driver_was_killed_before_it_noted_it_is_found(store: Any, study: StudyRecord) -> None:
+    record(store, study, 0, 1, begun=0)
+    spool_file(study.folder / "1").with_suffix(".offset").unlink()
+    record(store, study, 0, 1, begun=2)
+    assert trials(store) == ["0", "1"]
+
+
+def test_another_store_gets_the_rest_after_a_kill_between(
+    store: Any, study: StudyRecord, empty_store: Path
+) -> None:
+    record(store, study, 0, 1, 2, begun=0)
+    (store.folder / "mlflow.db").write_bytes(empty_store.read_bytes())
+    killed = store.recorder(replace(study, begun=3))
+    killed.follow(study.folder / "2", "2", trial=2)
+    assert killed.drain(60)
+    assert trials(store) == ["2"]
+    record(store, study, 0, 1, 2, begun=3)
+    assert trials(store) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_older_copy_of_the_store_gets_what_it_lacks(store: Any, study: StudyRecord, killed: bool) -> None:
+    record(store, study, 0, begun=0)
+    older = (store.folder / "mlflow.db").read_bytes()
+    record(store, study, 0, 1, 2, begun=1)
+    (store.folder / "mlflow.db").write_bytes(older)
+    if killed:
+        recorder = store.recorder(replace(study, begun=3))
+        recorder.follow(study.folder / "2", "2", trial=2)
+        assert recorder.drain(60)
+        assert trials(store) == ["0", "2"]
+    record(store, study, 0, 1, 2, begun=3)
+    assert trials(store) == ["0", "1", "2"]
+
+
+def test_a_folder_left_by_an_earlier_study_is_recorded_anew(store: Any, study: StudyRecord) -> None:
+    record(store, study, 0, begun=0)
+    another = replace(study, uid="another uid", begun=0)
+    with store.recorder(another) as recorder:
+        recorder.follow(study.folder / "0", "0", trial=0)
+        assert recorder.drain(60)
+        recorder.follow(train(study.folder / "0", epochs=5), "0", trial=0)
+    steps = {
+        run.data.tags["seqsweep.study_uid"]: len(store.history(run.info.run_id, "val/accuracy"))
+        for run in store.runs(kind="trial")
+    }
+    assert steps == {study.uid: 3, "another uid": 5}
+
+
+def test_back_in_its_first_store_a_study_is_whole(store: Any, study: StudyRecord, empty_store: Path) -> None:
+    record(store, study, 0, begun=0)
+    first = (store.folder / "mlflow.db").read_bytes()
+    (store.folder / "mlflow.db").write_bytes(empty_store.read_bytes())
+    record(store, study, 0, 1, begun=1)
+    (store.folder / "mlflow.db").write_bytes(first)
+    record(store, study, 0, 1, 2, begun=2)
+    assert trials(store) == ["0", "1", "2"]
+    assert len(store.runs(kind="study")) == 1
+
+
 def test_what_mlflow_would_refuse_is_cut_and_batched(store: Any, study: StudyRecord) -> None:
     folder = study.folder / "0"
     with Spool(folder) as spool:
@@ -257,8 +351,9 @@ def test_an_artifact_that_is_gone_stops_nothing(
     assert "config.yaml is gone" in caplog.text
 
 
+@pytest.mark.parametrize("begun", [None, 0])
 def test_an_answer_that_was_lost_makes_no_second_run(
-    store: Any, study: StudyRecord, monkeypatch: pytest.MonkeyPatch
+    store: Any, study: StudyRecord, monkeypatch: pytest.MonkeyPatch, begun: int | None
 ) -> None:
     from mlflow.exceptions import MlflowException
 
@@ -273,7 +368,7 @@ def test_an_answer_that_was_lost_makes_no_second_run(
         return run_id
 
     monkeypatch.setattr(MlflowStore, "create", create_and_lose)
-    with store.recorder(study) as recorder:
+    with store.recorder(replace(study, begun=begun)) as recorder:
         recorder.follow(train(study.folder / "0"), "0", trial=0)
         recorder.follow(train(store.folder / "other"), "other")
     assert sorted(lost) == ["0", "digits", "other"]

@@ -24,6 +24,8 @@ def measure(settings: Settings) -> Iterator[Row]:
     """Long studies; then runs over more and more data."""
     last, window = (40, 10) if settings.quick else (LAST, WINDOW)
     params = {"optimizer.lr": "tag(log, interval(1e-4, 1e-2))", "optimizer.weight_decay": "interval(0, 1e-2)"}
+    short, long = f"after {FIRST} trials", f"after {last + 1} trials"
+    again: dict[str, list[float]] = {short: [], long: []}
     early, late = f"trials {FIRST} to {FIRST + window}", f"trials {last - window} to {last}"
     # what TPE itself thinks about grows with what it has seen: its row has no bar, and one study
     for name, sampler, bar, count in (
@@ -37,8 +39,20 @@ def measure(settings: Settings) -> Iterator[Row]:
             begun = sorted(described(trial)[0] for trial in ran.trials)
             seconds[early].append((begun[FIRST + window] - begun[FIRST]) / window)
             seconds[late].append((begun[-1] - begun[-window - 1]) / window)
+            if sampler == studies.RANDOM:
+                again[long].append(_gone_on(settings, f"growth-random-{number}", last + 1))
+                more = f"hydra.sweeper.n_trials={FIRST}"
+                studies.sweep(settings, "growth-random", f"growth-short-{number}", *SMALL, more)
+                again[short].append(_gone_on(settings, f"growth-short-{number}", FIRST))
         yield Row(f"{name} search, two workers, one study", "s a trial", seconds, (late, early), bar)
+    yield Row("a study gone on with: command to its next trial", "s", again, (long, short))
     yield _epochs(settings)
+
+
+def _gone_on(settings: Settings, study: str, trials: int) -> float:
+    """Seconds from the command to the next trial of a study that has so many."""
+    ran = studies.sweep(settings, "growth-random", study, *SMALL, f"hydra.sweeper.n_trials={trials + 4}")
+    return min(described(trial)[0] for trial in ran.trials[trials:]) - ran.began
 
 
 def _epochs(settings: Settings) -> Row:

@@ -14,7 +14,7 @@ from seqsweep.errors import without_password
 from seqsweep.reporting.leaderboard import leaderboard, print_leaderboard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from seqsweep.cli.plan import Plan
     from seqsweep.sweeping import Study
@@ -41,7 +41,7 @@ def rest(plan: Plan, study: Study, worker_memory: int) -> None:
         by = f" by {metrics[0]}" if len(metrics) > 1 else ""
         print(f"best{by}: trial {best.number}, {values}{tests}")
         print("train it again:")
-        print(f"  {command(plan, best.params, threads)}")
+        print(f"  {commands(plan, threads)(best.params)}")
     tracking = plan.tracking["uri"] or paths.tracking_uri()
     stores = (
         f"stores: {_here(tracking)} (MLflow), {_here(str(plan.settings.storage))} (Optuna), "
@@ -63,21 +63,35 @@ def look(uri: str | None, *study: str) -> str:
     return shlex.join(["seqsweep", "ui", *study, *elsewhere])
 
 
-def command(plan: Plan, params: Mapping[str, object], threads: int) -> str:
-    """The command that trains one configuration of the study by itself, ready for a shell."""
+def commands(plan: Plan, threads: int) -> Callable[[Mapping[str, object]], str]:
+    """Makes of the parameters of a trial the command that trains it by itself, ready for a shell."""
     config = plan.application.config
-    overrides = plan.space.overrides(params)  # type: ignore[arg-type]  # what Optuna stored is a Value
-    if not plan.application.native:
-        return shlex.join(["python", *sys.argv[:1], *config_dir(config.hydra), *overrides])
-    return train_command(config.hydra, overrides, threads if config.get("threads") is None else None)
+    if plan.application.native:
+        words = _training(config.hydra)
+        given = _threads(threads if config.get("threads") is None else None)
+    else:
+        words, given = ["python", *sys.argv[:1], *config_dir(config.hydra)], []
+
+    def command(params: Mapping[str, object]) -> str:
+        overrides = plan.space.overrides(params)  # type: ignore[arg-type]  # what Optuna stored is a Value
+        return shlex.join([*words, *overrides, *given])
+
+    return command
 
 
 def train_command(hydra: Any, overrides: Sequence[str], threads: int | None = None) -> str:
     """The command that trains one configuration, with `threads` of the processor if it does not say."""
+    return shlex.join([*_training(hydra), *overrides, *_threads(threads)])
+
+
+def _training(hydra: Any) -> list[str]:
     name = hydra.job.config_name
     named = ["--config-name", str(name)] if name != "train" else []
-    given = [f"threads={threads}"] if (threads or 1) > 1 else []
-    return shlex.join(["seqsweep", "train", *named, *config_dir(hydra), *overrides, *given])
+    return ["seqsweep", "train", *named, *config_dir(hydra)]
+
+
+def _threads(count: int | None) -> list[str]:
+    return [f"threads={count}"] if (count or 1) > 1 else []
 
 
 def config_dir(hydra: Any) -> list[str]:

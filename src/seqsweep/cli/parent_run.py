@@ -9,6 +9,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
 
 from seqsweep import paths
 from seqsweep.cli import ending
@@ -53,6 +54,9 @@ def study_record(plan: Plan, study: Study) -> StudyRecord:
         direction=plan.settings.directions[0],  # type: ignore[arg-type]  # checked by Plan
         searched=tuple(dict.fromkeys(each.key for each in parameters if not each.distribution.single())),
         others=tuple(f"best/{other}" for other in others),
+        begun=max(
+            (each.number + 1 for each in study.trials() if each.state != TrialState.WAITING), default=0
+        ),
         files=(_study_file(plan),),
     )
 
@@ -77,7 +81,7 @@ def note(plan: Plan, study: Study, threads: int) -> str:
         "go on, or see the end again": command(),
         "the report": f"seqsweep report {name}",
         "these pages, with the table sorted": ending.look(plan.tracking["uri"], name),
-        **({"train the best again": ending.command(plan, best.params, threads)} if best else {}),
+        **({"train the best again": ending.commands(plan, threads)(best.params)} if best else {}),
     }
     lines += [f"- {what}: `{typed}`" for what, typed in commands.items()]
     return without_password("\n".join(lines))

@@ -59,6 +59,7 @@ class Recording:
         uri = tracking["uri"] or paths.tracking_uri()
         record = parent_run.study_record(self._plan, self._study)
         self._threads = int(self._study.optuna.user_attrs.get("seqsweep.threads", 1))
+        self._command = ending.commands(self._plan, self._threads)
         self._recorder = Recorder(uri, tracking["experiment"], paths.artifacts(), record)
         # What a killed driver had not drained is drained now; a folder with nothing new costs little.
         for trial in self._study.finished():
@@ -82,7 +83,7 @@ class Recording:
         """Begin, or take up again, the record of a trial."""
         plan = self._plan
         name = f"{plan.settings.name}/{number}"
-        tags = {"seqsweep.train_again": without_password(ending.command(plan, values, self._threads))}
+        tags = {"seqsweep.train_again": without_password(self._command(values))}
         self._recorder.follow(plan.folder / str(number), name, tags=tags, params=values, trial=number)
 
     def submitted(self, suggestion: Suggestion, job: Job, slot: Slot) -> None:

@@ -66,15 +66,16 @@ def sweep(config: DictConfig, context: HydraContext, function: TaskFunction) -> 
 
 
 def _run(plan: Plan) -> dict[str, Any]:
-    return _Driver(plan.resumed() if _has_begun(plan) else plan.checking()).run()
-
-
-def _has_begun(plan: Plan) -> bool:
-    """Whether trials are stored; a copy without them is left from a study that was removed."""
     if not plan.conf.exists:
-        return False
+        return _Driver(plan.checking()).run()
+    storage = connect(str(plan.settings.storage))  # kept: each that is new reads all trials anew
+    return _Driver(plan.resumed() if _has_begun(plan, storage) else plan.checking(), storage).run()
+
+
+def _has_begun(plan: Plan, storage: BaseStorage) -> bool:
+    """Whether trials are stored; a copy without them is left from a study that was removed."""
     try:
-        stored = optuna.load_study(study_name=plan.settings.name, storage=connect(str(plan.settings.storage)))
+        stored = optuna.load_study(study_name=plan.settings.name, storage=storage)
     except KeyError:
         return False
     return bool(stored.get_trials(deepcopy=False))
@@ -113,8 +114,10 @@ def _dry_run(plan: Plan) -> dict[str, Any]:
 class _Driver:
     """One command's work on a study."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, storage: BaseStorage | None = None) -> None:
+        """With the study's `storage`, if it is connected already."""
         self.plan = plan
+        self._storage = storage
         self.trials = _trials(plan)
         self.peak_memory = 0
         self.left_over: RecordError | None = None
@@ -143,7 +146,7 @@ class _Driver:
             executor: Executor = stack.enter_context(_open_workers(plan))
             import_beside("seqsweep.reporting.report.page")  # while the workers import torch
             self.trials.check(executor)
-            storage = connect(str(plan.settings.storage))
+            storage = self._connected()  # before the lock makes the study's folder
             stack.enter_context(DriverLock(plan.folder))
             self.study = self._open(storage)
             self._freeze()
@@ -171,9 +174,13 @@ class _Driver:
         if not (self.plan.folder / paths.STATE).is_dir():
             return False
         with DriverLock(self.plan.folder):
-            self.study = self._open(connect(str(self.plan.settings.storage)))
+            self.study = self._open(self._connected())
         spent = len(self.study.finished()) >= min(self.plan.budget.n_trials, self.study.size)
         return spent and self._tested() and publishing.is_published(self.plan, self.study)
+
+    def _connected(self) -> BaseStorage:
+        self._storage = self._storage or connect(str(self.plan.settings.storage))
+        return self._storage
 
     def _open(self, storage: BaseStorage) -> Study:
         study = Study.open(dataclasses.replace(self.plan.settings, storage=storage), self.plan.space)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seqsweep.reporting import wording
@@ -47,11 +47,19 @@ def leaderboard(study: optuna.Study) -> list[Row]:
     from optuna.study import StudyDirection
 
     sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
-    front = {trial.number for trial in study.best_trials}
-    rows = [_row(trial, front) for trial in study.get_trials(deepcopy=False)]
-    if len(study.directions) == 1:  # equals share the front; the first of them leads
-        rows = [replace(row, leads=row.trial == min(front, default=None)) for row in rows]
-    return sorted(rows, key=lambda row: _rank(row, sign))
+    trials = study.get_trials(deepcopy=False)
+    if len(study.directions) > 1:
+        front = {trial.number for trial in study.best_trials}
+    else:  # equals share the front; the first of them leads. Optuna would copy all trials
+        front = _first_of_the_best(trials, sign)
+    return sorted((_row(trial, front) for trial in trials), key=lambda row: _rank(row, sign))
+
+
+def _first_of_the_best(trials: Sequence[optuna.trial.FrozenTrial], sign: float) -> set[int]:
+    complete = (trial for trial in trials if trial.state.name == "COMPLETE")
+    allowed = [trial for trial in complete if all(value <= 0 for value in trial.constraints.values())]
+    best = min(allowed, key=lambda trial: (sign * trial.values[0], trial.number), default=None)
+    return set() if best is None else {best.number}
 
 
 def varying(rows: Sequence[Row]) -> list[str]:

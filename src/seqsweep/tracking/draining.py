@@ -23,6 +23,8 @@ class Place:
     offset: int = 0
     state: str | None = None
     """Of the last end drained; None while the run goes on."""
+    whole: bool = False
+    """Of a study's own spool: whether all its trials have been handed on to that Run's store."""
 
     @classmethod
     def load(cls, directory: Path) -> Place:

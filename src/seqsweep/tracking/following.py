@@ -40,11 +40,6 @@ class Request:
     tags: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
 
-    def up_to_date(self, run_id: str) -> bool:
-        """Whether the run has ended and that Run has all of it."""
-        place = Place.load(self.directory)
-        return place.run_id == run_id and place.passed(self.directory)
-
     def began(self) -> int:
         """When the run began, in ms: at its first record, else now."""
         try:
@@ -78,6 +73,17 @@ class Drain:
         self._reader = SpoolReader(request.directory, place)
         self._pending: list[records.Record] = []
         self._described = False
+
+    @property
+    def whole(self) -> bool:
+        """Of a study's own: whether its trials' Runs are in that store, so far as they were handed on."""
+        return self._place.whole
+
+    @whole.setter
+    def whole(self, yes: bool) -> None:
+        if self._place.whole != yes:
+            self._place.whole = yes
+            self._place.save(self.request.directory)
 
     @property
     def finished(self) -> bool:

@@ -147,6 +147,17 @@ class MlflowStore:
             if not token:
                 return found
 
+    def has(self, run_id: str) -> bool:
+        """Whether that Run is there, and not deleted."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self._client.get_run(run_id).info.lifecycle_stage) == "active"
+        except MlflowException as error:
+            if not refused(error):
+                raise
+            return False
+
     def create(self, name: str, tags: Mapping[str, str], start_ms: int) -> str:
         """A new running Run; its id."""
         with store_lock(self.uri):

@@ -11,6 +11,7 @@ from seqsweep.errors import RecordError, StoreError, first_line
 from seqsweep.tracking import addresses, provenance
 from seqsweep.tracking.draining import Place
 from seqsweep.tracking.following import UID_TAG, Drain, KnownRun, Request, last_words, own_uid
+from seqsweep.tracking.known_runs import KnownRuns
 from seqsweep.tracking.mlflow_store import MlflowStore, refused, store_errors
 from seqsweep.tracking.spool import Spool
 from seqsweep.tracking.stores import server_manners
@@ -53,7 +54,7 @@ class Recorder:
         self._followed: dict[Path, Request] = {}
         self._drains: dict[Path, Drain] = {}
         self._run_ids: dict[Path, str] = {}
-        self._known: dict[str, KnownRun] = {}
+        self._known = KnownRuns(study)
         self._store: MlflowStore | None = None
         self._common: dict[str, str] = {}
         self._problem: Exception | None = None
@@ -233,6 +234,7 @@ class Recorder:
             self._serve(asked)
             if stored:
                 if closing:
+                    self._settle()
                     return
                 tried_until, pause = None, self._interval
                 wait = min(max(self._interval, took / _SHARE), _SLOWEST * self._interval)
@@ -290,17 +292,17 @@ class Recorder:
     def _open(self) -> MlflowStore:
         store = MlflowStore(self._uri, self._experiment, self._artifacts)
         self._common = self._common or provenance.common_tags()
+        self._known.open(store)
         if self._study:
-            for run in store.find({"seqsweep.study_uid": self._study.uid}):
-                key = run.data.tags.get("seqsweep.trial", _PARENT)
-                self._known[key] = KnownRun(run.info.run_id, dict(run.data.params))
             self._open_parent(store, self._study)
         self._store = store
         return store
 
     def _open_parent(self, store: MlflowStore, study: StudyRecord) -> None:
         """The parent's Run before any child's, and the view on the study's table."""
-        self._attach(store, self._followed[study.folder])
+        drain = self._attach(store, self._followed[study.folder])
+        assert drain is not None
+        self._known.look(store, drain)
         parent = self._run_ids[study.folder]
         self._common["mlflow.parentRunId"] = parent
         view = addresses.view_state(parent, study.metric, study.direction, study.searched, study.others)
@@ -308,21 +310,15 @@ class Recorder:
 
     def _attach(self, store: MlflowStore, request: Request) -> Drain | None:
         """Find the Run or make it; None if it has everything already."""
-        known = self._find(store, request)
-        run = known or self._create(store, request)
+        place = Place.load(request.directory)
+        run = self._known.find(store, request, place) or self._create(store, request)
         with self._state:
             self._run_ids[request.directory] = run.run_id
-        if not self._is_parent(request) and request.up_to_date(run.run_id):
+        up_to_date = place.run_id == run.run_id and place.passed(request.directory)
+        if up_to_date and not self._is_parent(request):
             return None
         drain = self._drains[request.directory] = Drain(request, run)
         return drain
-
-    def _find(self, store: MlflowStore, request: Request) -> KnownRun | None:
-        if request.identity:
-            return self._known.get(_key(request))
-        uid, was_there = own_uid(request.directory)
-        found = store.find({UID_TAG: uid}) if was_there else []
-        return KnownRun(found[0].info.run_id, dict(found[0].data.params)) if found else None
 
     def _create(self, store: MlflowStore, request: Request) -> KnownRun:
         identity = request.identity or {UID_TAG: own_uid(request.directory)[0]}
@@ -331,14 +327,19 @@ class Recorder:
             run = KnownRun(store.create(request.name, tags, request.began()), made=True)
         except Exception:
             self._store = None  # an answer that got lost may have made the Run all the same: look again
+            self._known.lose()
             raise
-        if request.identity:
-            self._known[_key(request)] = run
+        self._known.keep(request, run)
         return run
 
     def _let_go(self, request: Request) -> None:
         del self._followed[request.directory]
         self._drains.pop(request.directory, None)
+
+    def _settle(self) -> None:
+        """All that this driver knows of is in the store; where it knows all trials, so are these."""
+        if self._study and self._study.begun is not None:
+            self._drains[self._study.folder].whole = True
 
     def _is_parent(self, request: Request) -> bool:
         return self._study is not None and request.directory == self._study.folder
@@ -401,10 +402,3 @@ class Recorder:
             f"{sum(counts)} records of {len(counts)} runs wait in the runs' folders, and {who} "
             "hands them over"
         )
-
-
-_PARENT = "study"
-
-
-def _key(request: Request) -> str:
-    return request.identity.get("seqsweep.trial", _PARENT)

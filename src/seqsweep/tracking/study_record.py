@@ -32,6 +32,8 @@ class StudyRecord:
     """The parameters that differ between trials."""
     others: tuple[str, ...] = ()
     """What the values of further objectives are logged as."""
+    begun: int | None = None
+    """How many trials there were before, so that later ones need not be looked for; None if unknown."""
     files: tuple[Path, ...] = ()
     """Kept with the parent Run, as they are whenever something new comes to the study."""
 
