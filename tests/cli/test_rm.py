@@ -248,6 +248,22 @@ def test_a_copy_left_by_an_extension_goes_too(home: Path) -> None:
     assert studies() == ["other"]
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_in_a_copy_of_the_project_the_first_one_is_left(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(home, copy)
+    if not whole:
+        shutil.rmtree(copy / "multirun" / "own")
+    monkeypatch.setenv("SEQSWEEP_HOME", str(copy))
+    assert main(["rm", "own", "--yes"]) == 0
+    assert gone()
+    assert (home / "multirun" / "own" / "0").is_dir()
+    monkeypatch.setenv("SEQSWEEP_HOME", str(home))
+    assert "own" in studies()
+
+
 def test_a_linked_folder(home: Path) -> None:
     place = paths.study_folder("own")
     (home / "large").mkdir()

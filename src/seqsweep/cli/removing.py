@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqsweep import checks, paths
 from seqsweep.errors import StoreError, StudyError, first_line
+from seqsweep.reporting import finding
 from seqsweep.tracking.stores import check_server, embedded_file, is_server, store_lock
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def find(name: str, storage: str, tracking: str) -> Remains:
     studies = tuple(known for known in names if known in (name, f"{name}~"))
     study = _load(name, storage) if name in studies else None
     client = _client(tracking)
-    folders = tuple(_folders(name, study, known=bool(studies)))
+    folders = tuple(_folders(name, study, storage, known=bool(studies)))
     runs, unsure = _runs(client, tracking, name, study, folders) if client else ([], "")
     remains = Remains(
         name,
@@ -266,7 +267,7 @@ def _delete_view(client: Any, experiment: str, tag: str) -> None:
 # ---------------------------------------------------------------- folders
 
 
-def _folders(name: str, study: Study | None, known: bool) -> Iterator[Path]:
+def _folders(name: str, study: Study | None, storage: str, known: bool) -> Iterator[Path]:
     """The study's folder here, the one that the store names, and what a removal cut off has left."""
     if not re.fullmatch(_NAME, name):  # no folder of a study's, and it might lead anywhere
         return
@@ -276,8 +277,14 @@ def _folders(name: str, study: Study | None, known: bool) -> Iterator[Path]:
     if _leaving(here).is_dir():
         yield _leaving(here)
     stored = Path(str(study.user_attrs.get("seqsweep.folder", here))) if study else here
-    if stored != here and stored.name == name and (stored / paths.STATE).is_dir():
+    if stored != here and stored.name == name and (stored / paths.STATE).is_dir() and _is_in(stored, storage):
         yield stored
+
+
+def _is_in(folder: Path, storage: str) -> bool:
+    """Whether the study in `folder` is in that store. The copy of a store names the folders of the first."""
+    own, other = embedded_file(finding.storage_of(folder)), embedded_file(storage)
+    return own is None or not own.exists() or (other is not None and own.samefile(other))
 
 
 def _leaving(folder: Path) -> Path:

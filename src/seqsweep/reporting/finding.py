@@ -58,10 +58,17 @@ def open_study(name: str, storage: str | None = None) -> optuna.Study:
 
 def noted(name: str) -> str | None:
     """What the folder of that name says; a name that could not be a folder's has none."""
-    if Path(name).name != name:
-        return None
+    return None if Path(name).name != name else _noted_in(paths.study_folder(name))
+
+
+def storage_of(folder: Path) -> str:
+    """The store that the study in `folder` is in: where its note says, else in the usual place beside it."""
+    return _noted_in(folder) or f"{_SQLITE}{folder.parents[1] / Path(paths.study_storage()).name}"
+
+
+def _noted_in(folder: Path) -> str | None:
     try:
-        return (paths.study_folder(name) / paths.STATE / _NOTE).read_text(encoding="utf-8").strip() or None
+        return (folder / paths.STATE / _NOTE).read_text(encoding="utf-8").strip() or None
     except (OSError, ValueError):
         return None
 
