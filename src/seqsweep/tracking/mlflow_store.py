@@ -148,15 +148,14 @@ class MlflowStore:
                 return found
 
     def has(self, run_id: str) -> bool:
-        """Whether that Run is there, and not deleted."""
-        from mlflow.exceptions import MlflowException
-
+        """Whether it knows that Run, which may have been deleted."""
         try:
-            return str(self._client.get_run(run_id).info.lifecycle_stage) == "active"
-        except MlflowException as error:
+            self._client.get_run(run_id)
+        except store_errors() as error:
             if not refused(error):
                 raise
             return False
+        return True
 
     def create(self, name: str, tags: Mapping[str, str], start_ms: int) -> str:
         """A new running Run; its id."""
