@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -53,11 +54,14 @@ def test_past_their_time_several_are_lost_and_one_has_failed(tmp_path: Path, mem
     with LocalExecutor(make_slots((), cores=1, seats=3), trial_timeout=0.5) as executor:
         for job in stacked(until_interrupted, members, tmp_path):
             executor.submit(job, executor.slots()[0])
+        began = time.monotonic()
         over = [event for event in until_over(executor, members) if not isinstance(event, Started)]
-    text = "no end after hydra.launcher.trial_timeout=0.5 seconds"
+        assert time.monotonic() - began >= 0.4 * members  # each has its time
+    limit = "hydra.launcher.trial_timeout=0.5 seconds"
     if members == 1:
-        assert over == [Ended(0, 1, Failed(text), 0.5)]
+        assert over == [Ended(0, 1, Failed(f"no end after {limit}"), 0.5)]
     else:
+        text = f"2 as one: no end after 2 x {limit}"
         assert over == [SlotLost(trial, 1, 0, text) for trial in range(members)]
 
 

@@ -126,7 +126,8 @@ class LocalExecutor:
         hired = self._hire(slot)
         hired.work = work
         hired.left = {job.trial: job for job in work.jobs}
-        hired.deadline = time.monotonic() + self._trial_timeout if self._trial_timeout else float("inf")
+        allowed = self._trial_timeout * len(work.jobs) if self._trial_timeout else float("inf")
+        hired.deadline = time.monotonic() + allowed
         self._busy.append(hired)
         with contextlib.suppress(OSError):  # one that has just died is heard of in the next poll
             hired.pipe.send_bytes(message)
@@ -268,15 +269,17 @@ class LocalExecutor:
 
     def _overdue(self) -> list[Event]:
         now = time.monotonic()
-        text = f"no end after hydra.launcher.trial_timeout={self._trial_timeout} seconds"
+        limit = f"hydra.launcher.trial_timeout={self._trial_timeout} seconds"
         events: list[Event] = []
         for running in [running for running in self._busy if running.deadline <= now]:
             assert running.work
-            lost = self._lost(running, text)
-            if len(running.work.jobs) == 1:
-                (job,) = running.work.jobs
-                lost = [Ended(job.trial, job.attempt, Failed(text), self._trial_timeout or 0.0)]
-            events += lost
+            count = len(running.work.jobs)
+            if count == 1:
+                (job,), failed = running.work.jobs, Failed(f"no end after {limit}")
+                self._lost(running, failed.text)
+                events.append(Ended(job.trial, job.attempt, failed, self._trial_timeout or 0.0))
+            else:
+                events += self._lost(running, f"{count} as one: no end after {count} x {limit}")
         return events
 
 

@@ -17,7 +17,16 @@ TASKS = tuple(
     f"seqsweep.tasks.{name}"
     for name in ("Classification", "Regression", "RemainingUsefulLife", "LanguageModelling", "Music")
 )
-OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW", "RMSprop"))
+_ADAM = ("lr", "weight_decay", "betas", "eps")
+OPTIMIZERS = {
+    "torch.optim.SGD": ("lr", "weight_decay", "momentum", "dampening", "nesterov"),
+    "torch.optim.Adam": _ADAM,
+    "torch.optim.AdamW": _ADAM,
+    "torch.optim.RMSprop": ("lr", "weight_decay", "alpha", "eps", "momentum"),
+}
+"""What a stack knows of each optimiser; members may differ in it."""
+OF_NODE = ("_target_", "_partial_", "_convert_", "fused", "foreach")
+"""Keys of an optimiser that change nothing in its steps."""
 
 OWN_OF_MODEL = (
     "dropout",
@@ -50,8 +59,6 @@ OWN_OF_TRAINER = (
     "matmul_precision",
 )
 """What members' trainers may differ in, or have in common; see `_key`."""
-SWITCHES = ("amsgrad", "centered", "maximize", "capturable", "differentiable")
-"""Settings of optimisers that a stack does not know turned on."""
 
 CPU_HIDDEN_SIZE = 160
 """The largest hidden size up to which a stack is the faster one on a processor (benchmarks/results)."""
@@ -91,9 +98,10 @@ def _reasons(config: Mapping[str, Any], cpu: bool) -> Iterator[str]:
             name not in TRAINER and name not in OWN_OF_TRAINER and name != "accelerator" and value is not None
         ):
             yield f"trainer.{name}={value} is not for a stack"
-    for name in SWITCHES:
-        if config["optimizer"].get(name):
-            yield f"optimizer.{name}=true is not for a stack"
+    optimizer = config["optimizer"]
+    for name, value in optimizer.items():
+        if name not in (*OPTIMIZERS[optimizer["_target_"]], *OF_NODE) and value not in (None, False):
+            yield f"optimizer.{name}={value} is not for a stack"
     if (config.get("tracking") or {}).get("gradient_flow"):
         yield "tracking.gradient_flow=true is not for a stack"
     if cpu:
