@@ -291,6 +291,97 @@ def test_an_older_copy_of_the_store_gets_what_it_lacks(store: Any, study: StudyR
     assert trials(store) == ["0", "1", "2"]
 
 
+def test_a_copy_of_the_store_from_before_the_last_end_gets_that_too(store: Any, study: StudyRecord) -> None:
+    file = store.folder / "mlflow.db"
+    train(study.folder / "2", None, epochs=2)
+    with store.recorder(replace(study, begun=0)) as recorder:
+        for trial in (0, 1):
+            recorder.follow(train(study.folder / str(trial)), str(trial), trial=trial)
+        recorder.follow(study.folder / "2", "2", trial=2)
+        assert recorder.drain(60)
+        older = file.read_bytes()
+        train(study.folder / "2", "complete", epochs=4)
+        recorder.follow(study.folder / "2", "2", trial=2)
+        recorder.finish("complete")
+    file.write_bytes(older)
+    with store.recorder(replace(study, begun=3)) as recorder:
+        for trial in range(3):
+            recorder.follow(study.folder / str(trial), str(trial), trial=trial)
+        recorder.finish("complete")
+    run = store.run(trial="2")
+    assert (run.info.status, run.data.tags["seqsweep.state"]) == ("FINISHED", "complete")
+    assert [step for step, _ in store.history(run.info.run_id, "val/accuracy")] == [0, 1, 2, 3]
+    assert store.run(kind="study").info.status == "FINISHED"
+
+
+def test_an_older_copy_of_the_project_finds_the_runs_that_came_later(store: Any, study: StudyRecord) -> None:
+    import shutil
+
+    record(store, study, 0, 1, begun=0)
+    shutil.copytree(study.folder, store.folder / "copy")
+    record(store, study, 0, 1, 2, 3, begun=2)
+    shutil.rmtree(study.folder)
+    (store.folder / "copy").rename(study.folder)
+    record(store, study, 0, 1, 2, 3, begun=2)
+    assert trials(store) == ["0", "1", "2", "3"]
+
+
+def test_under_a_new_run_of_the_study_hang_all_its_trials(store: Any, study: StudyRecord) -> None:
+    record(store, study, 0, 1, begun=0)
+    store.client().delete_run(store.run(kind="study").info.run_id)
+    record(store, study, 0, 1, 2, begun=2)
+    parents = {run.data.tags["mlflow.parentRunId"] for run in store.runs(kind="trial")}
+    assert parents == {store.run(kind="study").info.run_id}
+
+
+def test_killed_while_a_run_is_taken_up_again_it_is_the_next_time(store: Any, study: StudyRecord) -> None:
+    for state in ("interrupted", "complete", "complete"):
+        with store.recorder(replace(study, begun=0)) as recorder:
+            recorder.study(tags={"told": state})
+            recorder.finish(state)
+        # as a driver leaves it that is killed after it told the store, and before it could note it
+        client, run = store.client(), store.run(kind="study")
+        client.update_run(run.info.run_id, status="RUNNING")
+        client.delete_tag(run.info.run_id, "seqsweep.state")
+    with store.recorder(replace(study, begun=0)) as recorder:
+        recorder.study(tags={"told": "at last"})
+        recorder.finish("complete")
+    run = store.run(kind="study")
+    assert (run.info.status, run.data.tags["told"]) == ("FINISHED", "at last")
+
+
+def test_what_a_store_refused_is_told_the_next_time(store: Any, study: StudyRecord) -> None:
+    record(store, study, 0, begun=0)
+    file = store.folder / "mlflow.db"
+    older = file.read_bytes()
+    recorder = store.recorder(replace(study, begun=1))
+    for trial in (1, 2):
+        recorder.follow(train(study.folder / str(trial), None), str(trial), trial=trial)
+    assert recorder.drain(60)
+    train(study.folder / "1")
+    assert recorder.drain(60)  # and let go
+    file.write_bytes(older)
+    train(study.folder / "2", epochs=5)
+    recorder.follow(train(study.folder / "3"), "3", trial=3)
+    with pytest.raises(RecordError, match="not recorded"):
+        recorder.close()
+    record(store, study, 0, 1, 2, 3, begun=4)
+    assert trials(store) == ["0", "1", "2", "3"]
+
+
+def test_a_study_s_own_run_deleted_meanwhile_is_told(store: Any, study: StudyRecord) -> None:
+    recorder = store.recorder(replace(study, begun=0))
+    recorder.follow(train(study.folder / "0"), "0", trial=0)
+    assert recorder.drain(60)
+    store.client().delete_run(store.run(kind="study").info.run_id)
+    recorder.study(tags={"more": "words"})
+    with pytest.raises(RecordError, match="not recorded"):
+        recorder.close()
+    record(store, study, 0, 1, begun=1)
+    assert trials(store) == ["0", "1"]
+    assert store.run(kind="study").data.tags["more"] == "words"
+
+
 def test_a_folder_left_by_an_earlier_study_is_recorded_anew(store: Any, study: StudyRecord) -> None:
     record(store, study, 0, begun=0)
     another = replace(study, uid="another uid", begun=0)

@@ -56,6 +56,8 @@ class KnownRun:
 
     run_id: str
     params: dict[str, str] = field(default_factory=dict)
+    running: bool = False
+    """Whether it has not ended, so far as the store knows."""
     made: bool = False
     """Whether it was made just now, with all its tags, and nothing else was sent to it."""
 
@@ -67,7 +69,8 @@ class Drain:
         self.request = request
         self.run = run
         place = Place.load(request.directory)
-        if place.run_id != run.run_id:  # another store, or the Run was deleted: tell it everything
+        # Another store, one put back from a copy, or the Run was deleted: tell it everything.
+        if place.run_id != run.run_id or (run.running and place.state is not None):
             place = Place(run_id=run.run_id)
         self._place = place
         self._reader = SpoolReader(request.directory, place)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from seqsweep.tracking.draining import Place
 from seqsweep.tracking.following import UID_TAG, Drain, KnownRun, Request, own_uid
+from seqsweep.tracking.mlflow_store import STATUS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from seqsweep.tracking.mlflow_store import MlflowStore
     from seqsweep.tracking.study_record import StudyRecord
 
+PARENT_TAG = "mlflow.parentRunId"
+"""By which MLflow hangs a Run under another."""
 _PARENT = "study"
 _STUDY, _TRIAL = "seqsweep.study_uid", "seqsweep.trial"
 
@@ -42,8 +45,12 @@ class KnownRuns:
         assert self._study is not None
         if self._lost or not self._whole(store, self._study, parent):
             parent.whole = False
-            self._learn(store.find({_STUDY: self._study.uid}))
+            found = store.find({_STUDY: self._study.uid})
+            self._learn(found)
             self._all, self._lost = True, False
+            for run in found:  # where the study's own Run was deleted, the trials' hang under the new one
+                if _TRIAL in run.data.tags and run.data.tags.get(PARENT_TAG) != parent.run.run_id:
+                    store.log(run.info.run_id, tags={PARENT_TAG: parent.run.run_id})
 
     def find(self, store: MlflowStore, request: Request, place: Place) -> KnownRun | None:
         """The Run of that folder, if there is one; `place` says how far the folder has been handed on."""
@@ -78,10 +85,15 @@ class KnownRuns:
             parent.whole = True
         if not parent.whole:
             return False
-        # One that was put back from a copy lacks the last Runs.
+        # One that was put back from a copy lacks the last Run, or its end; one that another copy of the
+        # project has written to knows more trials.
         places = (Place.load(study.folder / str(number)) for number in reversed(range(study.begun)))
-        last = next((place.run_id for place in places if place.run_id), None)
-        return last is None or store.has(last)
+        last = next((place for place in places if place.run_id), Place())
+        if last.run_id:
+            status = store.status(last.run_id)
+            if status is None or (last.state and status != STATUS[last.state]):
+                return False
+        return not store.find({_STUDY: study.uid, _TRIAL: str(study.begun)})
 
     def _learn(self, runs: Iterable[Run]) -> None:
         self._runs |= {run.data.tags.get(_TRIAL, _PARENT): _known(run) for run in runs}
@@ -96,4 +108,4 @@ def _only(runs: list[Run]) -> KnownRun | None:
 
 
 def _known(run: Run) -> KnownRun:
-    return KnownRun(run.info.run_id, dict(run.data.params))
+    return KnownRun(run.info.run_id, dict(run.data.params), running=run.info.status == "RUNNING")

@@ -147,15 +147,14 @@ class MlflowStore:
             if not token:
                 return found
 
-    def has(self, run_id: str) -> bool:
-        """Whether it knows that Run, which may have been deleted."""
+    def status(self, run_id: str) -> str | None:
+        """MLflow's status of a Run, be it deleted; None where there is none."""
         try:
-            self._client.get_run(run_id)
+            return str(self._client.get_run(run_id).info.status)
         except store_errors() as error:
             if not refused(error):
                 raise
-            return False
-        return True
+            return None
 
     def create(self, name: str, tags: Mapping[str, str], start_ms: int) -> str:
         """A new running Run; its id."""
@@ -208,7 +207,11 @@ class MlflowStore:
         """Count the run as running again."""
         with store_lock(self.uri):
             self._client.update_run(run_id, status="RUNNING")
-            self._client.delete_tag(run_id, "seqsweep.state")
+            try:
+                self._client.delete_tag(run_id, "seqsweep.state")
+            except store_errors() as error:  # by a driver that was killed before it could note it
+                if not refused(error):
+                    raise
 
     def tag_experiment(self, key: str, value: str) -> None:
         """Set a tag of the experiment."""

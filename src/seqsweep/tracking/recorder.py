@@ -11,7 +11,7 @@ from seqsweep.errors import RecordError, StoreError, first_line
 from seqsweep.tracking import addresses, provenance
 from seqsweep.tracking.draining import Place
 from seqsweep.tracking.following import UID_TAG, Drain, KnownRun, Request, last_words, own_uid
-from seqsweep.tracking.known_runs import KnownRuns
+from seqsweep.tracking.known_runs import PARENT_TAG, KnownRuns
 from seqsweep.tracking.mlflow_store import MlflowStore, refused, store_errors
 from seqsweep.tracking.spool import Spool
 from seqsweep.tracking.stores import server_manners
@@ -287,6 +287,8 @@ class Recorder:
 
     def _refuse(self, request: Request, error: Exception) -> None:
         self._refusals.append(f"{request.directory} ({first_line(error)})")
+        if parent := self._study and self._drains.get(self._study.folder):
+            parent.whole = False
         self._let_go(request)
 
     def _open(self) -> MlflowStore:
@@ -304,7 +306,7 @@ class Recorder:
         assert drain is not None
         self._known.look(store, drain)
         parent = self._run_ids[study.folder]
-        self._common["mlflow.parentRunId"] = parent
+        self._common[PARENT_TAG] = parent
         view = addresses.view_state(parent, study.metric, study.direction, study.searched, study.others)
         store.tag_experiment(addresses.view_tag(study.uid), view)
 
@@ -314,8 +316,8 @@ class Recorder:
         run = self._known.find(store, request, place) or self._create(store, request)
         with self._state:
             self._run_ids[request.directory] = run.run_id
-        up_to_date = place.run_id == run.run_id and place.passed(request.directory)
-        if up_to_date and not self._is_parent(request):
+        told = place.run_id == run.run_id and not run.running and place.passed(request.directory)
+        if told and not self._is_parent(request):
             return None
         drain = self._drains[request.directory] = Drain(request, run)
         return drain
@@ -338,7 +340,7 @@ class Recorder:
 
     def _settle(self) -> None:
         """All that this driver knows of is in the store; where it knows all trials, so are these."""
-        if self._study and self._study.begun is not None:
+        if self._study and self._study.begun is not None and not self._refusals:
             self._drains[self._study.folder].whole = True
 
     def _is_parent(self, request: Request) -> bool:
