@@ -72,9 +72,9 @@ class Stacking:
 
     Jobs whose stackings are equal may run together. `entry`, named or given like a
     job's own, is then called in place of theirs as ``entry(payloads, contexts)``, two
-    lists with an element a member, for one member too. It yields ``(place, outcome)``
-    as each member ends, its place being that in the lists. Members that have not ended
-    when it returns or raises end with what that comes to.
+    lists with an element a member. It yields ``(place, outcome)`` as each member ends,
+    its place being that in the lists. Members that have not ended when it returns or
+    raises end with what that comes to. A job that nothing joins is run as if it had none.
     """
 
     entry: str | Callable[[list[Any], list[JobContext]], Iterator[tuple[int, Outcome]]]

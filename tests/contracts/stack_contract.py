@@ -169,10 +169,9 @@ class StackContract(ABC):
             assert time.monotonic() < end
         until_over(executor, 3)
 
-    def test_one_by_itself_is_a_stack_of_one(self, executor: Executor, job: Any) -> None:
-        executor.submit(job(5, steps, 1), executor.slots()[0])
-        outcome = outcome_of(until_over(executor, 1, answer=lambda report: True))
-        assert outcome.detail[3] == 1  # type: ignore[union-attr]
+    def test_one_that_nothing_joins_is_run_by_its_own_entry(self, executor: Executor, job: Any) -> None:
+        executor.submit(job(5, steps, 1.0), executor.slots()[0])
+        assert outcome_of(until_over(executor, 1)).detail["slot"] == 0  # type: ignore[union-attr]
 
     def test_a_job_without_a_stack_has_the_slot_for_itself(self, executor: Executor, job: Any) -> None:
         slot = executor.slots()[0]

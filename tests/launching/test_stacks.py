@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.executor_contract import PATIENCE, until_over
+from contracts.executor_contract import PATIENCE, hangs, until_over
 from contracts.stack_contract import StackContract, goes_wrong, steps, until_interrupted
 from launching.test_worker import Spoken, spoken
 from seqsweep.launching import LocalExecutor, ThreadExecutor, make_slots, worker
@@ -46,7 +46,7 @@ def stacked(entry: object, trials: int, folder: Path, payload: object = None) ->
     for trial in range(trials):
         (folder / str(trial)).mkdir()
     stack = Stacking(entry, "a")  # type: ignore[arg-type]
-    return [Job(trial, "no:entry", payload, str(folder / str(trial)), 1, stack) for trial in range(trials)]
+    return [Job(trial, hangs, payload, str(folder / str(trial)), 1, stack) for trial in range(trials)]
 
 
 @pytest.mark.parametrize("members", [1, 2])

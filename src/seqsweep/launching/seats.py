@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from seqsweep.protocol import Job, Slot
 
 
@@ -29,8 +31,9 @@ class Seats:
         return [slot for slot, _ in self._taken.values()]
 
     def begin(self, slot: Slot) -> tuple[Job, ...]:
-        """The jobs on `slot`, which begin now."""
-        return tuple(self._taken.pop(slot.id)[1])
+        """The jobs on `slot`, which begin now; one that nothing has joined is run by its own entry."""
+        jobs = self._taken.pop(slot.id)[1]
+        return tuple(jobs) if len(jobs) > 1 else (replace(jobs[0], stack=None),)
 
     def clear(self) -> None:
         """Forget them all."""
