@@ -34,7 +34,7 @@ from seqsweep.protocol import (
 )
 from seqsweep.sweeping import Budget, Loop, Study
 from seqsweep.sweeping.study import Suggestion
-from sweeping.test_loop import open_study, random, square, tpe
+from sweeping.test_loop import open_study, random, tpe
 from sweeping.test_timeline import parts
 
 Key = str | None
@@ -327,18 +327,51 @@ def test_budgets_other_than_a_number_end_a_study_of_stacks() -> None:
     assert len(patient.finished()) == 8  # asked for by fours
 
 
-def test_what_was_asked_for_is_run_whatever_is_spent() -> None:
-    """One of the first stack's fails; those that wait for having other keys still come to their end."""
+LIMITS = {
+    "failures": Budget(99, max_failures=1),
+    "patience": Budget(99, patience=1),
+    "time": Budget(99, timeout=3600),
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("storage", ["memory", "sqlite"])
+def test_what_has_not_begun_at_a_limit_is_next_for_the_next_driver(
+    limit: str, storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None may join the first trial, so that others were asked for and wait when it ends the study."""
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    store = optuna.storages.get_storage(None if storage == "memory" else url)
 
     def happens(jobs: list[Job]) -> list[Event]:
-        return [Ended(jobs[0].trial, jobs[0].attempt, Complete(()))]
+        monkeypatch.setattr("time.monotonic", lambda: 1e9)
+        values = () if limit == "failures" else (float(jobs[0].trial),)
+        return [Ended(jobs[0].trial, jobs[0].attempt, Complete(values))]
 
-    study = loop_over(
-        Table(make_slots((), cores=1, seats=3), happens),
-        lambda number: f"key {number}",
-        Budget(99, max_failures=1),
-    )
-    assert [trial.state for trial in study.trials()] == [TrialState.FAIL] * 4
+    def drive(budget: Budget) -> Study:
+        monkeypatch.setattr("time.monotonic", lambda: 0.0)
+        table = Table(make_slots((), cores=1, seats=3), happens)
+        return loop_over(table, lambda number: f"key {number}", budget, open_study(store))  # type: ignore[arg-type]
+
+    undisturbed = open_study(optuna.storages.InMemoryStorage())  # type: ignore[arg-type]
+    loop_over(Table(make_slots((), cores=1, seats=1), one_completes), budget=Budget(6), study=undisturbed)
+
+    study = drive(LIMITS[limit])
+    ran = 2 if limit == "patience" else 1  # it takes a second trial to be no better than the first
+    states = [trial.state for trial in study.trials()]
+    assert states[:ran] == [TrialState.FAIL if limit == "failures" else TrialState.COMPLETE] * ran
+    assert states[ran:] == [TrialState.WAITING] * 3
+    study = drive(Budget(6))
+    assert [trial.number for trial in study.finished()] == list(range(6))
+    assert [trial.params for trial in study.trials()] == [trial.params for trial in undisturbed.trials()]
+    assert all("seqsweep.attempt" not in trial.user_attrs for trial in study.trials())
+
+
+def test_past_the_time_no_trial_is_taken_up_again_either(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    run(open_study(storage), until_stopped, Budget(8), tmp_path, slots=2)
+    run(open_study(storage), squares, Budget(8, timeout=1e-9), tmp_path, slots=2)
+    assert [trial.state for trial in open_study(storage).trials()] == [TrialState.RUNNING] * 4
 
 
 # ---------------------------------------------------------------- with threads
@@ -362,7 +395,11 @@ def squares(payloads: list[dict[str, Any]], contexts: list[JobContext]) -> Ends:
 def run(study: Study, entry: Any, budget: Budget, folder: Path, slots: int = 1) -> None:
     def job(suggestion: Suggestion) -> Job:
         stack = Stacking(entry, "a")
-        return Job(suggestion.number, square, suggestion.values, str(folder), suggestion.attempt, stack)
+        return Job(suggestion.number, alone, suggestion.values, str(folder), suggestion.attempt, stack)
+
+    def alone(payload: dict[str, Any], context: JobContext) -> Outcome:
+        ((_, outcome),) = entry([payload], [context])
+        return outcome  # type: ignore[no-any-return]
 
     with ThreadExecutor(make_slots((), cores=slots, seats=3)) as executor:
         loop = Loop(study, executor, job, budget)

@@ -2,7 +2,8 @@
 
 A slot of several seats is filled while it is empty. Its first trial is whatever is next;
 then those join it that may run with it as one. Others that were asked for on the way
-wait, and have the next slots: what was asked for is run, whatever is spent meanwhile.
+wait, and have the next slots; those that have not begun when a limit is reached are put
+back, for the next driver to ask for first.
 """
 
 from __future__ import annotations
@@ -122,6 +123,7 @@ class Loop:
         self._waiting = [_Attempt(suggestion) for suggestion in self.study.unfinished()]
         try:
             self._run()
+            self._put_back()
         finally:
             self._timeline.save()
 
@@ -140,6 +142,16 @@ class Loop:
                 interrupted = True
                 for trial in list(self._running):
                     self.executor.interrupt(trial)
+
+    def _put_back(self) -> None:
+        """Let what was asked for and has not begun wait in the store."""
+        drawn = [attempt.suggestion for attempt in self._waiting if attempt.suggestion.attempt == 1]
+        for suggestion in drawn:
+            self.study.put_back(suggestion)
+        if drawn and not self.stopping:
+            numbers = ", ".join(str(suggestion.number) for suggestion in drawn)
+            for observer in self.observers:
+                observer.message(f"a limit is reached; trials that would be next: {numbers}")
 
     def stop(self) -> None:
         """Ask for no new trials and let the running ones write a checkpoint; safe in a signal handler."""
@@ -179,9 +191,10 @@ class Loop:
         """The first of those that wait which may join, else a new one; new ones that may not wait."""
         if self.stopping:
             return None
-        for place, attempt in enumerate(self._waiting):
+        for attempt in self._startable():
             if not attempt.single and self._job(attempt).stack == stack:
-                return self._waiting.pop(place)
+                self._waiting.remove(attempt)
+                return attempt
         while len(self._waiting) < slot.seats and (asked := self._ask()) is not None:
             if self._job(asked).stack == stack:
                 return asked
@@ -201,13 +214,22 @@ class Loop:
         return not any(attempt.alone or attempt.slot.id == slot.id for attempt in beside)
 
     def _following(self, slot: Slot) -> _Attempt | None:
-        if self.stopping:
+        if self.stopping or self._late():
             return None
         for attempt in self._emptying:
             if attempt.beside(slot):
                 self._emptying.remove(attempt)
                 return attempt
-        return self._waiting.pop(0) if self._waiting else self._ask()
+        if (first := next(iter(self._startable()), None)) is not None:
+            self._waiting.remove(first)
+            return first
+        return self._ask()
+
+    def _startable(self) -> list[_Attempt]:
+        """Those that wait and may begin: past the time none, past another limit those that had begun."""
+        if not self._spent():
+            return self._waiting
+        return [] if self._late() else [each for each in self._waiting if each.suggestion.attempt > 1]
 
     def _ask(self) -> _Attempt | None:
         """A new trial, if one may be asked for."""
@@ -226,12 +248,20 @@ class Loop:
             observer.copied(suggestion, original)
 
     def _may_ask(self) -> bool:
-        budget = self.budget
         begun = self._told + len(self._running) + len(self._emptying) + len(self._waiting)
-        return not (
-            self.study.exhausted
-            or begun >= min(budget.n_trials, self.study.size)
-            or (budget.timeout is not None and time.monotonic() - self._began >= budget.timeout)
+        most = min(self.budget.n_trials, self.study.size)
+        return not (self.study.exhausted or begun >= most or self._spent())
+
+    def _late(self) -> bool:
+        """Whether this driver's time is over."""
+        timeout = self.budget.timeout
+        return timeout is not None and time.monotonic() - self._began >= timeout
+
+    def _spent(self) -> bool:
+        """Whether a limit is reached, the number of trials aside."""
+        budget = self.budget
+        return (
+            self._late()
             or (budget.patience is not None and self._since_best >= budget.patience)
             or (budget.max_failures is not None and self._failures >= budget.max_failures)
         )

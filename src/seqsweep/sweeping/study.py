@@ -189,6 +189,11 @@ class Study:
         values = self.space.suggest(trial)
         return Suggestion(trial, trial.number, values, 1, self._completed.get(_key(values)))
 
+    def put_back(self, suggestion: Suggestion) -> None:
+        """Let a trial that was drawn and has not begun wait in the store: it is asked for before new ones."""
+        self.optuna._storage.set_trial_state_values(suggestion.trial._trial_id, TrialState.WAITING)
+        self._waiting = self.trials([TrialState.WAITING])
+
     def begin(self, suggestion: Suggestion) -> None:
         """Note that an attempt is about to run; the first one goes without saying."""
         # Each attribute is a commit of its own, and most trials have one attempt.
@@ -265,7 +270,7 @@ class Study:
         while self._waiting:
             waiting = self._waiting.pop(0)
             self._reseed(waiting.number)
-            fixed = waiting.system_attrs.get("fixed_params", {})
+            fixed = {**waiting.system_attrs.get("fixed_params", {}), **waiting.params}
             if any(parameter.key not in fixed for parameter in self.space.all_parameters()):
                 return self.optuna.ask()  # the rest of it is drawn
             # That would read every unfinished trial, to find the one that is known here.
