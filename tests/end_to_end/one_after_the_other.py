@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +20,9 @@ def verdict(config: Mapping[str, Any], *, cpu: bool) -> plan.Verdict:
     model = config["model"]["_target_"].rpartition(".")[2]
     if model == "LSTM":
         return plan.Verdict(reason="model=lstm is as fast by itself")
-    return plan.Verdict(key=f"{model} {config['model']['hidden_size']}")
+    return plan.Verdict(
+        key=json.dumps({"model": {"_target_": model, "size": config["model"]["hidden_size"]}})
+    )
 
 
 def run(payloads: list[dict[str, Any]], contexts: list[JobContext]) -> Ends:

@@ -36,6 +36,29 @@ hydra:
 SWEEP = ("sweep", "small", "--config-dir", "studies")
 
 
+SLOW = "optimizer.lr=tag(log, interval(1e-4, 1e-3))"
+"""At higher rates six epochs make a difference of 1e-7 as large as one likes."""
+STACKED = ("hydra.launcher.stack=2", "model=gru", "model.hidden_size=8", "hydra.sweeper.n_trials=4", SLOW)
+
+
+def test_trials_of_a_stack_are_the_same_but_for_rounding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEQSWEEP_HOME")
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "small.yaml").write_text(STUDY)
+    done = run(tmp_path, *SWEEP, *STACKED, "tracking.test_each=true")
+    assert done.returncode == 0, done.stderr
+    ((parent,), _) = stored_runs(tmp_path)
+    (best,) = [line for line in done.stdout.splitlines() if line.startswith("best: ")]
+    assert f"test/accuracy {parent.data.metrics['test/accuracy']:.4f}" in best
+    for trial in (0, 1):
+        done = run(tmp_path, "reproduce", f"small/{trial}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "differs stack: as one of 2 -> alone" in done.stdout
+        assert done.stdout.splitlines()[-1].startswith("the same")
+
+
 def test_every_trial_of_a_disturbed_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEQSWEEP_HOME")
     folder = tmp_path / "work"

@@ -55,6 +55,21 @@ def test_what_is_said(
     assert str(row) == expected
 
 
+@pytest.mark.parametrize(
+    ("recorded", "now", "expected"),
+    [
+        ({1: 0.5, 2: 0.25, 3: 0.5}, {1: 0.5, 2: 0.375, 3: 0.25}, 0.25),
+        ({1: 200.0}, {1: 202.0}, 0.01),
+        ({1: 0.5, 2: 0.25}, {1: 0.5}, math.inf),
+        ({1: math.inf}, {1: math.nan}, math.inf),
+        ({1: math.nan}, {1: math.nan}, 0.0),
+    ],
+)
+def test_how_far_apart_they_are(recorded: dict[int, float], now: dict[int, float], expected: float) -> None:
+    [row] = compare({"val/loss": recorded}, {"val/loss": now})
+    assert row.furthest == pytest.approx(expected)
+
+
 def test_how_long_it_took_and_what_is_new_are_left_out() -> None:
     rows = compare(
         {"system/seconds": {1: 2.0}, "val/loss": {1: 0.5}}, {"val/loss": {1: 0.5}, "val/f1": {1: 1.0}}

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     _check_end(found, outcome)
     rows = compare(record, {name: dict(values) for name, values in witness.metrics.items()}, until=until)
     print_comparison(rows)
-    return _conclude(rows, witness)
+    return _conclude(rows, witness, rounded=size is not None)
 
 
 def _built(found: StoredRun, directory: Path, overrides: list[str]) -> Built:
@@ -128,8 +128,18 @@ def _check_end(found: StoredRun, outcome: Outcome) -> None:
         raise SeqsweepError(f"run {found} was infeasible and completes now")
 
 
-def _conclude(rows: list[Compared], witness: _Witness) -> int:
+def _conclude(rows: list[Compared], witness: _Witness, rounded: bool) -> int:
+    from seqsweep.reporting.reproduction import ROUNDING
+
     different = [row for row in rows if not row.same]
+    furthest = max((row.furthest for row in different), default=0.0)
+    if different and rounded and furthest <= ROUNDING:
+        same = len(rows) - len(different)
+        print(
+            f"the same but for rounding: {same} of {len(rows)} metrics bit for bit, the others at most "
+            f"{furthest:.1g} apart; nothing was recorded"
+        )
+        return 0
     if different:
         why = (
             "" if witness.differences else ", with the versions, threads, device and data that were recorded"

@@ -14,6 +14,9 @@ from seqsweep.stacking import plan
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+ENOUGH = 4
+"""So many trials of which no two can be trained as one are worth a word."""
+
 
 def stack_size(launcher: DictConfig, stacks: bool) -> int:
     """Seats of a slot; `stacks`: whether the jobs are trials of a study of seqsweep's own tasks.
@@ -49,6 +52,8 @@ class Stacks:
         self._cpu = not slot.devices
         self._say = say
         self._said: set[str] = set()
+        self._first: dict[int, str] = {}
+        """The keys of the first trials that may share a stack, by their numbers."""
 
     def seated(self, job: Job) -> Job:
         """`job` with its stack, if there are seats and it can have one; why not is said once a reason."""
@@ -56,8 +61,19 @@ class Stacks:
             return job
         verdict = plan.verdict(job.payload["config"], cpu=self._cpu)
         if verdict.key is not None:
+            self._look(job.trial, verdict.key)
             return replace(job, stack=Stacking(plan.ENTRY, verdict.key))
         if verdict.reason not in self._said:
             self._said.add(str(verdict.reason))
             self._say(f"trial {job.trial} runs alone: {verdict.reason}")
         return job
+
+    def _look(self, trial: int, key: str) -> None:
+        """Say what keeps trials apart, if no two of the first ones are alike."""
+        if len(self._first) == ENOUGH:
+            return
+        self._first[trial] = key
+        if len(self._first) == len(set(self._first.values())) == ENOUGH:
+            numbers = ", ".join(map(str, self._first))
+            keys = ", ".join(plan.apart(self._first.values()))
+            self._say(f"no two of trials {numbers} can be trained as one: they differ in {keys}")

@@ -15,6 +15,7 @@ from seqsweep.cli.composing import plain
 from seqsweep.cli.publishing import Wish
 from seqsweep.errors import ConfigError, SeqsweepError
 from seqsweep.protocol import Complete, Ended, Executor, Failed, Job, Outcome, SlotLost
+from seqsweep.tracking.following import last_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,10 +81,11 @@ class OwnTrials:
     def test(
         self, executor: Executor, best: FrozenTrial, folder: Path, beside: Callable[[], None] = _nothing
     ) -> Outcome | None:
-        """Test the best checkpoint, unless every trial was tested at its end."""
+        """Test the best checkpoint; where every trial was tested at its end, what came of that."""
         if self._plan.tracking["test_each"]:
             beside()
-            return None
+            said = last_words(folder)
+            return Complete((), {key: float(said[key]) for key in said if key.startswith("test/")})
         attempt = best.user_attrs.get("seqsweep.attempt", 1) + 1
         return run_one(executor, self._job("test", best.number, best.params, folder, attempt), beside)
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+ROUNDING = 1e-3
+"""How far apart a metric of a trial may be alone and as one of a stack, which adds in another order."""
 UNCOMPARED = "system/"
 """Metrics that say how long something took."""
 
@@ -50,6 +52,8 @@ class Compared:
     recorded: float | None = None
     """There; None where there is none."""
     now: float | None = None
+    furthest: float = 0.0
+    """The largest difference, as a share of recorded values above 1; infinite where one is missing."""
 
     @property
     def same(self) -> bool:
@@ -115,7 +119,14 @@ def _compare(
     if not apart:
         return Compared(metric, shared)
     first = apart[0]
-    return Compared(metric, shared, len(apart), first, recorded.get(first), now.get(first))
+    furthest = max(_distance(recorded.get(step), now.get(step)) for step in apart)
+    return Compared(metric, shared, len(apart), first, recorded.get(first), now.get(first), furthest)
+
+
+def _distance(recorded: float | None, now: float | None) -> float:
+    if recorded is None or now is None or not math.isfinite(now - recorded):
+        return math.inf
+    return abs(now - recorded) / max(1.0, abs(recorded))
 
 
 def _apart(recorded: Mapping[int, float], now: Mapping[int, float], steps: Sequence[int]) -> Iterator[int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 ENTRY = "seqsweep.stacking.jobs:run"
 """What executors run for trials of one key; see `seqsweep.protocol.Stacking`."""
@@ -132,6 +132,22 @@ def _key(config: Mapping[str, Any]) -> str:
         "matmul_precision": config["trainer"].get("matmul_precision"),
     }
     return json.dumps(common, sort_keys=True, default=str)
+
+
+def apart(keys: Iterable[str]) -> list[str]:
+    """The settings in which trials of these keys differ, and so cannot be trained as one."""
+    settings = [dict(_flat(json.loads(key), "")) for key in keys]
+    names = dict.fromkeys(name for each in settings for name in each)
+    return [name for name in names if len({repr(each.get(name)) for each in settings}) > 1]
+
+
+def _flat(node: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Each setting by its dotted name; a class by that of its group."""
+    if isinstance(node, dict) and node:
+        for key, value in node.items():
+            yield from _flat(value, name if key == "_target_" else f"{name}.{key}".removeprefix("."))
+    else:
+        yield name, node
 
 
 def _without(node: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
