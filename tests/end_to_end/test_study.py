@@ -61,6 +61,37 @@ def test_the_demo(folder: Path) -> None:
     assert len(stored_runs(folder)[1]) == 24
 
 
+def test_trials_of_an_earlier_study_are_not_taken_for_those_of_a_new_one(folder: Path) -> None:
+    assert run(folder, *SMALL).returncode == 0
+    (folder / "optuna.db").unlink()
+    again = run(folder, *SMALL)
+    assert "earlier study" not in again.stdout
+    check_values(folder)
+
+    (folder / "optuna.db").unlink()
+    study = (STUDY + "    enqueue: [{model: gru, model.hidden_size: 16, optimizer.lr: 0.003}]\n").replace(
+        "seed: 1", "seed: 2"
+    )
+    (folder / "sweeps" / "small.yaml").write_text(study)
+    changed = run(folder, *SMALL)
+    assert changed.returncode == 0, changed.stderr
+    assert "earlier study of that name: they are kept in" in changed.stdout
+    assert len(list((folder / "multirun" / "small" / ".seqsweep" / "earlier-1").iterdir())) == 10
+    check_values(folder)
+
+
+def check_values(folder: Path) -> None:
+    """The Runs of the study that is stored say what it says."""
+    study = optuna.load_study(study_name="small", storage=f"sqlite:///{folder / 'optuna.db'}")
+    uid = study.user_attrs["seqsweep.uid"]
+    (parent,), trials = [
+        [each for each in runs if each.data.tags["seqsweep.study_uid"] == uid] for runs in stored_runs(folder)
+    ]
+    best = {int(each.data.tags["seqsweep.trial"]): each.data.metrics["best/val/accuracy"] for each in trials}
+    assert best == {trial.number: trial.value for trial in study.get_trials()}
+    assert parent.data.metrics["best/val/accuracy"] == study.best_value
+
+
 def test_a_killed_driver_is_taken_up_where_it_was(folder: Path) -> None:
     driver = Driver.start(folder, *SMALL)
     driver.until(" complete ", times=3)

@@ -9,7 +9,6 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState
 
 from seqsweep import paths
 from seqsweep.cli import ending
@@ -54,9 +53,7 @@ def study_record(plan: Plan, study: Study) -> StudyRecord:
         direction=plan.settings.directions[0],  # type: ignore[arg-type]  # checked by Plan
         searched=tuple(dict.fromkeys(each.key for each in parameters if not each.distribution.single())),
         others=tuple(f"best/{other}" for other in others),
-        begun=max(
-            (each.number + 1 for each in study.trials() if each.state != TrialState.WAITING), default=0
-        ),
+        begun=study.begun,
         files=(_study_file(plan),),
     )
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 
 from seqsweep import paths
-from seqsweep.cli import foreign, publishing
+from seqsweep.cli import foreign, leftover, publishing
 from seqsweep.cli.executors import open_executor
 from seqsweep.cli.hydra_job import Application
 from seqsweep.cli.launcher_executor import LauncherExecutor
@@ -229,13 +229,14 @@ class _Driver:
                 f"{what}\nhydra.sweeper.on_change=fresh begins a new study"
             )
         wider = study.extended(self.plan.space, {"seqsweep.identity": self.plan.identity})
-        self.plan.conf.write(self.plan.live, extend=True)
+        self.plan.conf.write(self.plan.live, self.plan.identity, extend=True)
         return wider
 
     def _freeze(self) -> None:
         """From now on trials are composed from the study's copy of its configuration files."""
-        if not (self.plan.conf.exists and self.study.trials()):
-            self.plan.conf.write(self.plan.live)
+        if not (self.plan.conf.exists and self.study.begun):
+            leftover.set_aside(self.plan)
+            self.plan.conf.write(self.plan.live, self.plan.identity)
         self.plan = self.plan.freeze()
         self.trials = _trials(self.plan)
 

@@ -159,6 +159,13 @@ class Study:
         """The stored trials, in order of their numbers."""
         return self.optuna.get_trials(deepcopy=False, states=tuple(states) if states else None)
 
+    @property
+    def begun(self) -> int:
+        """Above all numbers of trials that have begun: those beyond it only wait, or are not there yet."""
+        return 1 + max(
+            (each.number for each in self.trials() if each.state != TrialState.WAITING), default=-1
+        )
+
     def finished(self) -> list[FrozenTrial]:
         """The trials that are told, whatever their state."""
         return self.trials(FINISHED)
