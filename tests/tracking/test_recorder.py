@@ -256,6 +256,29 @@ def test_a_trial_that_goes_on_does_so_in_its_run(store: Any, study: StudyRecord)
     assert (run.data.params["seed"], run.data.tags["tag"]) == ("1", "later")
 
 
+def test_a_run_found_running_is_told_once(
+    store: Any, study: StudyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.recorder(study) as recorder:
+        recorder.follow(train(study.folder / "0", None, epochs=2), "0", trial=0)
+    sent: list[int] = []
+    log = MlflowStore.log
+
+    def count(self: MlflowStore, run_id: str, metrics: Any = (), *rest: Any) -> None:
+        sent.append(len(list(metrics)))
+        log(self, run_id, metrics, *rest)
+
+    monkeypatch.setattr(MlflowStore, "log", count)
+    with store.recorder(study) as recorder:
+        recorder.follow(train(study.folder / "0", epochs=4), "0", trial=0)
+        assert recorder.drain(60)
+        with Spool(study.folder / "0") as spool:
+            spool.log_metrics({"test/accuracy": 0.5}, 4)
+        recorder.follow(study.folder / "0", "0", trial=0)
+    assert sum(sent) == 2 * 2 + 1 + 1  # two epochs' two metrics, the best, the test
+    assert store.run(trial="0").info.status == "FINISHED"
+
+
 def test_a_run_whose_driver_was_killed_before_it_noted_it_is_found(store: Any, study: StudyRecord) -> None:
     record(store, study, 0, 1, begun=0)
     spool_file(study.folder / "1").with_suffix(".offset").unlink()

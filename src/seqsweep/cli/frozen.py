@@ -62,14 +62,7 @@ class FrozenConf:
         """Whether the study has begun."""
         return self._index.is_file()
 
-    @property
-    def identity(self) -> dict[str, str] | None:
-        """What made the study that study when the copy was written; None if that is not known."""
-        return self._read().get("identity") if self.exists else None
-
-    def write(
-        self, live: DictConfig, identity: dict[str, str] | None = None, *, extend: bool = False
-    ) -> None:
+    def write(self, live: DictConfig, *, extend: bool = False) -> None:
         """Copy the files that `live` was composed from; a kill leaves none of them or all.
 
         With `extend` the copies that are there stay; what is added are files that had
@@ -89,7 +82,6 @@ class FrozenConf:
             "overrides": {kind: list(live.hydra.overrides[kind]) for kind in ("hydra", "task")},
             "versions": {name: metadata.version(name) for name in ("hydra-core", "omegaconf")},
             "sources": [asdict(source) for source in sources],
-            "identity": identity,
         }
         (part / self._index.name).write_text(json.dumps(index, indent=1), encoding="utf-8")
         shutil.rmtree(self.folder, ignore_errors=True)

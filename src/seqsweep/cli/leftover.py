@@ -9,23 +9,36 @@ from seqsweep import paths
 from seqsweep.tracking.records import spool_file
 
 if TYPE_CHECKING:
-    from seqsweep.cli.plan import Plan
+    from pathlib import Path
+
+    from seqsweep.sweeping import Study
+
+_NOTE = "study.uid"
 
 
-def set_aside(plan: Plan) -> None:
-    """Move its trials and its record out of the way, and say so; those of the very same study stay.
+def set_aside(folder: Path, study: Study) -> None:
+    """Move another study's record and trials out of the way of `study`, and say so.
 
-    Where only the store of studies was deleted, the trials' ends are found in their folders again.
-    What another study's trials have left would be taken for the new ones' own.
+    They would be taken for its own: a step that is recorded is not recorded again. Done
+    again it goes on, wherever it was cut off.
     """
-    trials = [each for each in plan.folder.glob("*") if each.name.isdigit()]
-    if not trials or plan.conf.identity == plan.identity:
+    state = folder / paths.STATE
+    note = state / _NOTE
+    if note.is_file() and note.read_text(encoding="utf-8") == study.uid:
         return
-    state = plan.folder / paths.STATE
+    if not study.begun:  # one that has begun is the folder's, noted or not
+        _move(folder, state)
+    note.write_text(study.uid, encoding="utf-8")
+
+
+def _move(folder: Path, state: Path) -> None:
+    record = spool_file(folder)
+    trials = [each for each in folder.iterdir() if each.name.isdigit()]
+    left = [each for each in (record.with_suffix(".offset"), record, *trials) if each.exists()]
+    if not left:
+        return
     place = next(each for n in itertools.count(1) if not (each := state / f"earlier-{n}").exists())
     place.mkdir()
-    record = spool_file(plan.folder)
-    for each in (*trials, record, record.with_suffix(".offset")):
-        if each.exists():
-            each.rename(place / each.name)
-    print(f"{plan.folder} has trials of an earlier study of that name: they are kept in {place}")
+    for each in left:
+        each.rename(place / each.name)
+    print(f"what an earlier study of that name has left in {folder} is kept in {place}")

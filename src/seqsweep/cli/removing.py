@@ -284,7 +284,9 @@ def _folders(name: str, study: Study | None, storage: str, known: bool) -> Itera
 def _is_in(folder: Path, storage: str) -> bool:
     """Whether the study in `folder` is in that store. The copy of a store names the folders of the first."""
     own, other = embedded_file(finding.storage_of(folder)), embedded_file(storage)
-    return own is None or not own.exists() or (other is not None and own.samefile(other))
+    if own is None or other is None:
+        return own is other  # both on servers
+    return not own.exists() or own.samefile(other)
 
 
 def _leaving(folder: Path) -> Path:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from seqsweep.training import Built, Goal
 
 EPILOG = (
-    f"{stored_run.RUN} Nothing is recorded. Exit status: 0 the same metrics, bit for bit; 1 others. "
+    f"{stored_run.RUN} Nothing is recorded. Exit status: 0 the same metrics, bit for bit, or but for "
+    "rounding if it was trained in a stack; 1 others. "
     "Overrides say where the data is and what is trained on: data.root=DIR, trainer.accelerator=cpu. "
     f"{stored_run.ALLOW}"
 )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.trial import TrialState
 
 from seqsweep import paths
 from seqsweep.cli import foreign, leftover, publishing
@@ -73,12 +74,12 @@ def _run(plan: Plan) -> dict[str, Any]:
 
 
 def _has_begun(plan: Plan, storage: BaseStorage) -> bool:
-    """Whether trials are stored; a copy without them is left from a study that was removed."""
+    """Whether trials have begun; a copy without them is left from a study that was removed."""
     try:
         stored = optuna.load_study(study_name=plan.settings.name, storage=storage)
     except KeyError:
         return False
-    return bool(stored.get_trials(deepcopy=False))
+    return any(trial.state != TrialState.WAITING for trial in stored.get_trials(deepcopy=False))
 
 
 def _as_it_began(plan: Plan) -> Plan:
@@ -229,14 +230,14 @@ class _Driver:
                 f"{what}\nhydra.sweeper.on_change=fresh begins a new study"
             )
         wider = study.extended(self.plan.space, {"seqsweep.identity": self.plan.identity})
-        self.plan.conf.write(self.plan.live, self.plan.identity, extend=True)
+        self.plan.conf.write(self.plan.live, extend=True)
         return wider
 
     def _freeze(self) -> None:
         """From now on trials are composed from the study's copy of its configuration files."""
+        leftover.set_aside(self.plan.folder, self.study)
         if not (self.plan.conf.exists and self.study.begun):
-            leftover.set_aside(self.plan)
-            self.plan.conf.write(self.plan.live, self.plan.identity)
+            self.plan.conf.write(self.plan.live)
         self.plan = self.plan.freeze()
         self.trials = _trials(self.plan)
 

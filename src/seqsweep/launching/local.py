@@ -58,14 +58,14 @@ class LocalExecutor:
     """Runs jobs in processes of this machine; see `seqsweep.protocol.Executor`.
 
     `preload` names modules to import once for all jobs of a process, or of all
-    processes where there is a warm server; importing them must start no thread
-    and run no tensor operation. `trial_timeout` is in seconds; a job that takes
-    longer is ended and has failed, but members of a stack are lost: which of them
-    takes too long is not known. A process runs up to `trials_per_worker` jobs, or
-    stacks, and what one could leave to the next is put back; it runs no other after
-    one that did not end well. With `packing`, slots are added to each device once
-    it is known how much of its memory jobs take. Workers are told of `mps`, which
-    is closed with the executor.
+    processes where there is a warm server; importing them must start no thread and
+    run no tensor operation. `trial_timeout` is in seconds; a job that takes longer
+    is ended and has failed. A stack has as many times that as it has members, and
+    then they are lost: which of them takes too long is not known. A process runs up
+    to `trials_per_worker` jobs, or stacks, and what one could leave to the next is
+    put back; it runs no other after one that did not end well. With `packing`,
+    slots are added to each device once it is known how much of its memory jobs
+    take. Workers are told of `mps`, which is closed with the executor.
     """
 
     def __init__(

@@ -138,7 +138,7 @@ def apart(keys: Iterable[str]) -> list[str]:
     """The settings in which trials of these keys differ, and so cannot be trained as one."""
     settings = [dict(_flat(json.loads(key), "")) for key in keys]
     names = dict.fromkeys(name for each in settings for name in each)
-    return [name for name in names if len({repr(each.get(name)) for each in settings}) > 1]
+    return [name for name in names if len({repr(each.get(name, ...)) for each in settings}) > 1]
 
 
 def _flat(node: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -204,6 +204,8 @@ class Loop:
 
     def _left(self) -> float:
         """How many trials may be still to begin."""
+        if self._spent():
+            return len(self._startable())
         begun = self._told + len(self._running) + len(self._emptying)
         return max(len(self._waiting), min(self.budget.n_trials, self.study.size) - begun)
 

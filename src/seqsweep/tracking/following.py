@@ -134,9 +134,11 @@ class Drain:
         if record[0] == records.END:
             store.end(self.run.run_id, record[2], record[1])
             self._place.state = record[2]
+            self.run.running = False
         else:
             store.reopen(self.run.run_id)
             self._place.state = None
+            self.run.running = True
 
     def _send(self, store: MlflowStore, batch: _Batch, end: Mapping[str, str] | None = None) -> None:
         """Hand on a batch; the tags `end` once all else is there."""
