@@ -1,4 +1,4 @@
-"""A store is there whole or not at all, whenever its maker is killed."""
+"""MLflow and its store are there whole or not at all: whoever imports it, and whenever its maker is killed."""
 
 from __future__ import annotations
 
@@ -38,3 +38,10 @@ def test_a_maker_killed_at_some_table_leaves_nothing_in_the_way(tmp_path: Path, 
     client = mlflow_store.connect(uri)
     assert client.create_experiment("one")
     assert {path.name for path in tmp_path.glob("mlflow.db*")} == {"mlflow.db", "mlflow.db.lock"}
+
+
+def test_two_threads_may_need_mlflow_at_once() -> None:
+    """Its modules import one another in circles, so that the second thread may find half of one."""
+    code = "from seqsweep.tracking import mlflow_store as m; m.import_beside(); m.store_errors()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

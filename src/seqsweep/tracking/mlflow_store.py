@@ -35,6 +35,9 @@ _CHARACTERS = 300_000
 _KEY_LENGTH, _PARAM_LENGTH, _TAG_LENGTH = 250, 6000, 8000
 _CUT = " … (cut)"
 
+_importing = threading.RLock()
+"""Held while MLflow is imported: its modules import one another in circles, which two threads can break."""
+
 STATUS = {
     "complete": "FINISHED",
     "pruned": "KILLED",
@@ -48,7 +51,8 @@ STATUS = {
 def connect(uri: str) -> MlflowClient:
     """A client of the store at `uri`, which is created if it is an embedded one. Takes seconds."""
     _quiet()
-    from mlflow import MlflowClient
+    with _importing:
+        from mlflow import MlflowClient
 
     for chatty in ("mlflow.store.db.utils", "mlflow.tracking._tracking_service.utils"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -66,7 +70,8 @@ def import_beside(*later: str) -> None:
     def work() -> None:
         with suppress(Exception), uncollected():  # whoever needs it will say so
             for name in ("mlflow", "mlflow.store.tracking.sqlalchemy_store", *later):
-                importlib.import_module(name)
+                with _importing:
+                    importlib.import_module(name)
 
     threading.Thread(target=work, name="seqsweep-import", daemon=True).start()
 
@@ -256,8 +261,9 @@ def _input(data: Dataset) -> DatasetInput:
 
 def store_errors() -> tuple[type[Exception], ...]:
     """What a store that is away, locked or full raises."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
+    with _importing:
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
     return (MlflowException, SQLAlchemyError, OSError)
 
