@@ -86,6 +86,7 @@ SWEEP = [
     (["digits", "hydra.sweeper.metric=[val/loss,val/accuracy]", "hydra.sweeper.direction=[minimize,maximize]", "hydra.sweeper.pruner._target_=optuna.pruners.MedianPruner"], "a study of several objectives is not pruned"),
     (["digits", "hydra.sweeper.on_change=never"], "hydra.sweeper.on_change=never: expected one of stop, frozen, fresh, extend"),
     (["digits", "hydra.sweeper.direction=null"], "hydra.sweeper.direction=null: expected minimize or maximize"),
+    (["digits", "hydra.launcher.trial_timeout=soon"], "hydra.launcher.trial_timeout=soon: Value 'soon' of type 'str' could not be converted to Float"),
     (["digits", "hydra.launcher.trial_timeout=-5"], "hydra.launcher.trial_timeout=-5.0: expected a number above 0"),
     (["digits", "tracking.uri=http://127.0.0.1:9"], "tracking server http://127.0.0.1:9 does not answer"),
     (["digits", "hydra.sweeper.enqueue=[{model: grv}]"], "hydra.sweeper.enqueue: model=grv lies outside"),

@@ -85,6 +85,8 @@ def _composition(error: Exception, loader: ConfigLoader) -> ConfigError:
             f"(seqsweep train --cfg job prints all; +{key}=... adds one)"
         )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) == 1 and isinstance(error.__cause__, OmegaConfBaseException):  # that says why
+        lines = [lines[0].removeprefix("Error merging override "), _first(error.__cause__)]
     return ConfigError(": ".join(lines[:2]))
 
 
